@@ -1,0 +1,154 @@
+"""The read API's answers as its documentation shows them. They document; a test holds the real answers to them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """Base of every documented answer: what is not named here is not sent."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class UsageAnswer(Answer):
+    """Tokens by kind; null where unknown."""
+
+    input_tokens: int | None = Field(description="Includes cached and cache-written tokens.")
+    output_tokens: int | None = Field(description="Includes reasoning tokens.")
+    cached_input_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    source: Literal["reported", "counted", "unknown"] = Field(
+        description="Reported by the upstream, counted by the gateway, or unknown."
+    )
+
+
+class FindingAnswer(Answer):
+    """One piece of personal data that was removed; never the value."""
+
+    path: str = Field(description="Template of its place, such as request.messages[].content.")
+    entity: str
+    recogniser: str
+    confidence: float
+
+
+class ScoreAnswer(Answer):
+    """Somebody's judgement of a call."""
+
+    id: str
+    at: datetime
+    target: str
+    name: str = Field(description="thumb, faithfulness, hallucination, …")
+    source: Literal["human", "judge", "rule", "outcome"]
+    rater: str
+    value: float | None = Field(description="0 to 1; null when judging failed.")
+    label: str
+    why: str = Field(description="Redacted text.")
+    version: str
+
+
+class CallAnswer(Answer):
+    """A call without its text."""
+
+    id: str
+    started_at: datetime
+    model: str
+    response_model: str
+    upstream: str
+    method: str
+    route: str
+    status: int = Field(description="HTTP status the client saw; 0 when it saw none.")
+    ended: Literal[
+        "complete", "client_gone", "upstream_refused", "upstream_reset", "upstream_timeout", "rejected", "killed"
+    ]
+    error_code: str
+    finish_reason: str
+    capture: Literal["full", "truncated", "withheld", "none"]
+    stream: bool
+    partial: bool = Field(description="The answer was cut, and so may be its usage.")
+    usage: UsageAnswer
+    cost_usd: str | None = Field(description="Decimal string in USD; null when the model has no price, never 0 for it.")
+    price_version: str
+    latency_ms: float
+    ttft_ms: float | None
+    key: str
+    team: str
+    user: str = Field(description="Pseudonym.")
+    session: str = Field(description="Pseudonym.")
+    trace: str = Field(description="Pseudonym.")
+    prompt: str
+    tags: dict[str, str]
+    origin: Literal["product", "judge"]
+    request_bytes: int
+    response_bytes: int
+    findings: list[FindingAnswer]
+    scores: list[ScoreAnswer]
+
+
+class CallDetailAnswer(CallAnswer):
+    """A call with its redacted request and answer."""
+
+    request: Any = Field(description="JSON where it was JSON, else text; null when not kept.")
+    response: Any = Field(description="JSON where it was JSON, else text; null when not kept.")
+    redaction: str = Field(description="Version of the redaction.")
+
+
+class CallsAnswer(Answer):
+    """A page of calls, newest first."""
+
+    items: list[CallAnswer]
+    next_cursor: str | None = Field(description="Give it as cursor for the next page; null on the last.")
+
+
+class CostAnswer(Answer):
+    """What one group cost in one bucket."""
+
+    bucket_start: datetime = Field(description="Start of the hour or day, in the zone asked for.")
+    group: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: str | None = Field(description="Decimal string in USD; null when nothing in it has a price.")
+    unpriced: int = Field(description="Calls with usage that have no price and are not in cost_usd.")
+
+
+class CostsAnswer(Answer):
+    """Cost over time. The judge's own calls are left out."""
+
+    group_by: str
+    interval: str
+    tz: str
+    since: datetime
+    until: datetime
+    items: list[CostAnswer]
+
+
+class LedgerAnswer(Answer):
+    """Where every accepted call is: accepted = stored + raw + outbox + quarantined + shed."""
+
+    accepted: int
+    stored: int
+    raw: int
+    outbox: int
+    quarantined: int
+    shed: int
+    balanced: bool
+
+
+class ErrorFields(Answer):
+    """What went wrong, in the shape of OpenAI's errors."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorAnswer(Answer):
+    """An error."""
+
+    error: ErrorFields

@@ -1,0 +1,482 @@
+"""Configuration: one YAML file, overlaid by the environment. This module is the only reader of the environment.
+
+``load`` answers a frozen ``Config`` or raises ``ConfigError`` naming file, key and what was expected. Every scalar can
+also be set as ``GATEWAY_SECTION__KEY``; ``GATEWAY_PORT``, ``GATEWAY_DATA_DIR``, ``GATEWAY_ADMIN_TOKEN`` and
+``GATEWAY_JOURNAL_KEY`` are short forms. A value ``os.environ/NAME`` is taken from the variable ``NAME``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from gateway.errors import ConfigError
+
+ENV_PREFIX = "GATEWAY_"
+ENV_REFERENCE = "os.environ/"
+SHORT_FORMS = {"GATEWAY_PORT": "GATEWAY_SERVER__PORT"}
+NOT_SETTINGS = {"GATEWAY_CONFIG", "GATEWAY_STATE_DIR", "GATEWAY_DEMO_PORT"}
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+OPERATOR_WORD = r"^[\w.:/-]{1,64}$"
+
+OperatorWord = Annotated[str, Field(pattern=OPERATOR_WORD)]
+
+
+class Secret(SecretStr):
+    """A string that prints as ``*****``."""
+
+    def _display(self) -> str:
+        return "*****"
+
+
+class Section(BaseModel):
+    """Base of every part: frozen, and an unknown key is an error rather than a silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Server(Section):
+    """Where clients connect."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=4000, ge=1, le=65535)
+    cors_origins: tuple[str, ...] = ()
+    allow_open: bool = False
+    workers: int = Field(default=1, ge=1, le=64)
+
+    @property
+    def local_url(self) -> str:
+        """The address at which this host's own processes reach the gateway."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104  compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+class Timeouts(Section):
+    """Seconds; ``total`` none means no limit."""
+
+    connect: float = Field(default=5.0, gt=0)
+    first_byte: float = Field(default=600.0, gt=0)
+    idle: float = Field(default=300.0, gt=0)
+    total: float | None = Field(default=None, gt=0)
+
+
+class Upstream(Section):
+    """A provider: an OpenAI-compatible base URL and how to authenticate there."""
+
+    name: OperatorWord
+    base_url: str
+    api_key: Secret | None = None
+    auth: Literal["passthrough", "key"] = "key"
+    default: bool = False
+    stream_usage: bool = True
+    timeouts: Timeouts = Timeouts()
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("expected an http:// or https:// address such as https://api.openai.com/v1")
+        if parts.username or parts.password:
+            raise ValueError("credentials do not belong in the address; use api_key")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Upstream:
+        if self.auth == "passthrough" and self.api_key is not None:
+            raise ValueError("either api_key or auth: passthrough, not both")
+        return self
+
+
+class Model(Section):
+    """A routing rule: requests whose model matches the glob go to the upstream, renamed if wished."""
+
+    match: str = Field(min_length=1)
+    upstream: str
+    rename: str | None = None
+
+
+class Key(Section):
+    """A client's key, given plainly or as the hex SHA-256 of it."""
+
+    name: OperatorWord
+    key: Secret | None = None
+    key_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    team: OperatorWord = "default"
+    user: str | None = None
+    models: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Key:
+        if (self.key is None) == (self.key_sha256 is None):
+            raise ValueError("exactly one of key and key_sha256 is needed")
+        return self
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the key, 32 bytes."""
+        if self.key is not None:
+            return hashlib.sha256(self.key.get_secret_value().encode()).digest()
+        assert self.key_sha256 is not None
+        return bytes.fromhex(self.key_sha256)
+
+
+class Store(Section):
+    """Where clean records rest: ClickHouse embedded under data_dir when ``url`` is none."""
+
+    url: Secret | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_clickhouse(cls, value: Secret | None) -> Secret | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in {
+            "clickhouse",
+            "clickhouses",
+            "chdb",
+        }:
+            raise ValueError("expected clickhouse://user:password@host:8123/database")
+        return value
+
+
+class Redact(Section):
+    """What the recognisers look for. ``timeout`` is seconds per call, then its text is withheld."""
+
+    profile: Literal["fast", "standard"] = "standard"
+    workers: int = Field(default=1, ge=1, le=64)
+    timeout: float = Field(default=30.0, gt=0)
+
+
+class Journal(Section):
+    """Bounds of the sealed raw stage: bytes on disk, seconds of age, and what to do when it is full."""
+
+    max_bytes: int = Field(default=4 << 30, ge=1 << 20)
+    max_age: float = Field(default=86_400.0, gt=0)
+    rotate_after: float = Field(default=1.0, gt=0)
+    on_full: Literal["shed", "refuse"] = "shed"
+
+
+class Outbox(Section):
+    """Bound of the clean stage, in bytes on disk; beyond it redaction pauses and the journal holds the calls."""
+
+    max_bytes: int = Field(default=16 << 30, ge=1 << 20)
+
+
+def _from_number(value: object) -> object:
+    """YAML gives floats; take their shortest decimal form, which is what the operator typed."""
+    return Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Dollars = Annotated[Decimal, BeforeValidator(_from_number), Field(ge=0)]
+
+
+class Price(Section):
+    """USD per million tokens. ``note`` is shown beside every cost figured with it."""
+
+    input_per_mtok: Dollars
+    output_per_mtok: Dollars
+    cached_input_per_mtok: Dollars | None = None
+    note: str = ""
+
+
+class Prices(Section):
+    """Prices that stand before the price table's, by model name."""
+
+    overrides: Mapping[str, Price] = Field(default_factory=dict)
+
+
+class Judge(Section):
+    """LLM-as-judge; off at ``sample: 0``. ``context_patterns`` are regular expressions whose matches are context."""
+
+    upstream: str | None = None
+    model: str | None = None
+    sample: float = Field(default=0.0, ge=0, le=1)
+    budget_usd_per_day: Dollars | None = None
+    max_calls_per_day: int | None = Field(default=None, ge=0)
+    context_patterns: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def on(self) -> bool:
+        """Whether any call is judged."""
+        return self.sample > 0
+
+    @field_validator("context_patterns")
+    @classmethod
+    def _compiles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        import re
+
+        for pattern in value:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"not a regular expression: {pattern!r}: {error}") from None
+        return value
+
+
+class Retention(Section):
+    """Days until stored calls and their bodies expire."""
+
+    calls_days: int = Field(default=400, ge=1)
+    bodies_days: int = Field(default=30, ge=1)
+
+
+class Langfuse(Section):
+    """A Langfuse project to send clean records and scores to."""
+
+    base_url: str
+    public_key: Secret
+    secret_key: Secret
+
+
+class Export(Section):
+    """Where stored records go besides the store."""
+
+    langfuse: Langfuse | None = None
+
+
+class Identity(Section):
+    """``plain: true`` keeps user, session and trace readable instead of pseudonyms."""
+
+    plain: bool = False
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    server: Server = Server()
+    data_dir: Path = Path("data")
+    durability: Literal["strict", "relaxed"] = "strict"
+    capture: Literal["redacted", "metadata"] = "redacted"
+    upstreams: tuple[Upstream, ...] = ()
+    models: tuple[Model, ...] = ()
+    keys: tuple[Key, ...] = ()
+    store: Store = Store()
+    redact: Redact = Redact()
+    journal: Journal = Journal()
+    outbox: Outbox = Outbox()
+    identity: Identity = Identity()
+    prices: Prices = Prices()
+    judge: Judge = Judge()
+    retention: Retention = Retention()
+    export: Export = Export()
+    admin_token: Secret | None = None
+    journal_key: Secret | None = None
+    demo: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        names = [upstream.name for upstream in self.upstreams]
+        if len(set(names)) != len(names):
+            raise ValueError("upstreams: two have the same name")
+        if sum(upstream.default for upstream in self.upstreams) > 1:
+            raise ValueError("upstreams: only one may be the default")
+        for index, model in enumerate(self.models):
+            if model.upstream not in names:
+                raise ValueError(f"models[{index}].upstream: no upstream is named '{model.upstream}'")
+        if len({key.name for key in self.keys}) != len(self.keys):
+            raise ValueError("keys: two have the same name")
+        if len({key.digest for key in self.keys}) != len(self.keys):
+            raise ValueError("keys: two have the same key")
+        self._check_judge(names)
+        self._check_bind()
+        return self
+
+    def _check_judge(self, upstreams: list[str]) -> None:
+        if not self.judge.on:
+            return
+        if self.judge.upstream not in upstreams:
+            raise ValueError(f"judge.upstream: expected one of {upstreams}, found {self.judge.upstream!r}")
+        if not self.judge.model:
+            raise ValueError("judge.model: expected the judging model's name")
+        if self.judge.budget_usd_per_day is None and self.judge.max_calls_per_day is None:
+            raise ValueError("judge: set budget_usd_per_day or max_calls_per_day, so that judging has an end")
+
+    def _check_bind(self) -> None:
+        if self.server.host not in LOOPBACK and not self.keys and not self.server.allow_open:
+            raise ValueError(
+                f"server.host: {self.server.host} is reachable from other machines but no keys are configured;"
+                " add keys, bind 127.0.0.1, or set server.allow_open: true"
+            )
+
+    @property
+    def default_upstream(self) -> Upstream:
+        """The upstream of requests that name no configured model: the one marked so, else the first."""
+        return next((upstream for upstream in self.upstreams if upstream.default), self.upstreams[0])
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Read the file (``GATEWAY_CONFIG``, else ``gateway.yaml`` if present) and the environment.
+
+    Raises ``ConfigError``. With no upstream configured, ``OPENAI_API_KEY`` gives OpenAI, and without it the demo model.
+    """
+    environ = os.environ if environ is None else environ
+    source, data = _read_file(path, environ)
+    try:
+        data = _resolve(data, environ)
+        _overlay(data, environ)
+        _default_upstream(data, environ)
+        return Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_explain(source, error)) from None
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def state_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """Where keys rest, apart from the data: ``GATEWAY_STATE_DIR``, else the XDG state directory."""
+    environ = os.environ if environ is None else environ
+    if given := environ.get("GATEWAY_STATE_DIR"):
+        return Path(given)
+    home = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "llm-gateway"
+
+
+def choose_demo_port() -> None:
+    """Give the demo model a free port, for this process and those it starts; a given ``GATEWAY_DEMO_PORT`` stays."""
+    if "GATEWAY_DEMO_PORT" not in os.environ:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            os.environ["GATEWAY_DEMO_PORT"] = str(probe.getsockname()[1])
+
+
+def _read_file(path: Path | None, environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    chosen = path or (Path(given) if (given := environ.get("GATEWAY_CONFIG")) else None)
+    if chosen is None:
+        chosen = Path("gateway.yaml")
+        if not chosen.exists():
+            return "environment", {}
+    try:
+        data = yaml.safe_load(chosen.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{chosen}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{chosen}: is not YAML: {_where(error)}") from None
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{chosen}: expected a mapping of sections at the top, found a {type(data).__name__}")
+    return str(chosen), data
+
+
+def _where(error: Exception) -> str:
+    """What is wrong and on which line, without quoting the file, which may hold secrets."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "it has characters YAML forbids"
+
+
+def _resolve(value: Any, environ: Mapping[str, str], where: str = "") -> Any:
+    """Replace ``os.environ/NAME`` in every string."""
+    if isinstance(value, dict):
+        return {key: _resolve(item, environ, f"{where}.{key}" if where else str(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_resolve(item, environ, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, str) and value.startswith(ENV_REFERENCE):
+        name = value.removeprefix(ENV_REFERENCE)
+        if name not in environ:
+            raise ValueError(f"{where}: the environment variable {name} is not set")
+        return environ[name]
+    return value
+
+
+def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Set scalars from ``GATEWAY_A__B``. One that fits no setting is an error: a typo must not pass in silence."""
+    for name, value in environ.items():
+        if not _is_setting(name):
+            continue
+        path = SHORT_FORMS.get(name, name).removeprefix(ENV_PREFIX).lower().split("__")
+        _check_path(name, path)
+        section = data
+        for part in path[:-1]:
+            if section.get(part) is None:
+                section[part] = {}
+            section = section[part]
+            if not isinstance(section, dict):
+                raise ValueError(f"{name}: {part} is not a section")
+        section[path[-1]] = value
+
+
+def _is_setting(name: str) -> bool:
+    """Whether a variable is meant for us. Kubernetes sets ``GATEWAY_SERVICE_HOST`` and the like beside a service."""
+    if not name.startswith(ENV_PREFIX) or name in NOT_SETTINGS:
+        return False
+    top = name.removeprefix(ENV_PREFIX).lower()
+    return "__" in top or name in SHORT_FORMS or top in Config.model_fields
+
+
+def _check_path(name: str, path: list[str]) -> None:
+    model: type[BaseModel] = Config
+    for position, part in enumerate(path):
+        field = model.model_fields.get(part)
+        if field is None:
+            raise ValueError(f"{name}: there is no setting {'.'.join(path)}")
+        inner = _section_of(field.annotation)
+        last = position == len(path) - 1
+        if last and inner is not None:
+            raise ValueError(f"{name}: {'.'.join(path)} is a section; set one of its keys")
+        if not last:
+            if inner is None:
+                raise ValueError(f"{name}: there is no setting {'.'.join(path)}")
+            model = inner
+
+
+def _section_of(annotation: Any) -> type[Section] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, Section):
+            return candidate
+    return None
+
+
+def _default_upstream(data: dict[str, Any], environ: Mapping[str, str]) -> None:
+    if data.get("upstreams"):
+        return
+    if environ.get("OPENAI_API_KEY"):
+        data["upstreams"] = [
+            {"name": "openai", "base_url": "https://api.openai.com/v1", "api_key": environ["OPENAI_API_KEY"]}
+        ]
+        return
+    _demo(data, environ)
+
+
+def _demo(data: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """The offline set-up: a small real model on loopback, a demo price, and a toy judge."""
+    from gateway.demo import upstream
+
+    data["demo"] = True
+    data["upstreams"] = [{"name": "demo", "base_url": upstream.base_url(environ), "timeouts": {"connect": 30}}]
+    overrides = data.setdefault("prices", {}).setdefault("overrides", {})
+    overrides.setdefault(upstream.MODEL, upstream.PRICE)
+    judge = data.setdefault("judge", {})
+    for key, value in upstream.JUDGE.items():
+        judge.setdefault(key, value)
+
+
+def _explain(source: str, error: ValidationError) -> str:
+    """One line a problem: file, key, what was expected. Never the value, which may be a secret."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        key = ""
+        for part in problem["loc"]:
+            key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "there is no such setting"
+        lines.append(f"{source}: {key}: {message}" if key else f"{source}: {message}")
+    return "\n".join(lines)

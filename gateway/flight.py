@@ -1,0 +1,268 @@
+"""Calls in the air: what each has received so far, when it is late, and its way into the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from gateway import metrics, telemetry
+from gateway.capture import Capture
+from gateway.limits import Bodies
+from gateway.raw import Call, Ended, Note, Part, Reply, Whole
+from gateway.raw import Capture as Kept
+
+TICK_S = 0.2
+"""Seconds between looks at the open calls. Under 250 ms, so that a part has been handed to the journal by then."""
+NEVER = float("inf")
+MAX_SERIES = 2000
+
+log = telemetry.log("flight")
+
+
+class Journal(Protocol):
+    """What the hot path asks of the journal; ``gateway.journal.Journal`` is one."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the next record would be shed."""
+        ...
+
+    @property
+    def writable(self) -> bool:
+        """Whether records can be written now."""
+        ...
+
+    def accept(self) -> None:
+        """Count a call as accepted."""
+        ...
+
+    def put(self, entry: Whole | Note) -> asyncio.Future[bool]:
+        """Hand a finished thing over; the future tells when it is durable (or ``False``: sent on anyway)."""
+        ...
+
+    def opened(self, call: Call) -> None:
+        """A call outlived a tick."""
+        ...
+
+    def part(self, part: Part) -> None:
+        """Bytes since the last tick."""
+        ...
+
+    def closed(self, id: str) -> None:
+        """The call was put whole."""
+        ...
+
+
+class Flight:
+    """One accepted call from its first moment to its record.
+
+    ``began`` is the monotonic clock in nanoseconds. ``deadline`` is in the loop's seconds: past it, the task is
+    cancelled with ``expired`` set. ``reading`` says that the answer's bytes are kept.
+    """
+
+    __slots__ = (
+        "began",
+        "call",
+        "capture",
+        "content_encoding",
+        "content_type",
+        "deadline",
+        "expired",
+        "first_byte",
+        "held",
+        "id",
+        "last_byte",
+        "opened",
+        "reading",
+        "recorded",
+        "size",
+        "started_at",
+        "status",
+        "task",
+        "told",
+        "total_deadline",
+        "uploaded",
+    )
+
+    def __init__(self, id: str, task: asyncio.Task[object] | None) -> None:
+        self.id = id
+        self.task = task
+        self.started_at = time.time_ns()
+        self.began = time.monotonic_ns()
+        self.call: Call | None = None
+        self.capture = Capture()
+        self.reading = False
+        self.status = 0
+        self.content_type = self.content_encoding = ""
+        self.first_byte: int | None = None
+        self.last_byte: int | None = None
+        self.size = 0
+        self.told = 0
+        self.uploaded = 0
+        self.held = 0
+        self.deadline = self.total_deadline = NEVER
+        self.expired = self.opened = self.recorded = False
+
+    def received(self, data: bytes, size: int) -> None:
+        """Account for a piece of the answer: what of it is kept, and how large it is."""
+        self.last_byte = time.monotonic_ns() - self.began
+        if self.first_byte is None:
+            self.first_byte = self.last_byte
+        self.size += size
+        if self.reading:
+            self.capture.feed(data)
+
+    def reply(self, ended: Ended) -> Reply:
+        """The answer as far as it came."""
+        head, tail, dropped = self.capture.kept()
+        kept = (Kept.TRUNCATED if dropped else Kept.FULL) if self.reading else Kept.NONE
+        return Reply(
+            status=self.status,
+            ended=ended,
+            capture=kept,
+            content_type=self.content_type,
+            content_encoding=self.content_encoding,
+            head=head,
+            tail=tail,
+            size=self.size,
+            first_byte=self.first_byte,
+            last_byte=self.last_byte,
+        )
+
+
+class Flights:
+    """Every call in the air in this process, looked at by one ticker."""
+
+    def __init__(self, journal: Journal, bodies: Bodies, clock: Callable[[], float], *, strict: bool) -> None:
+        self._journal = journal
+        self._bodies = bodies
+        self._clock = clock
+        self._strict = strict
+        self.stopping = False
+        self._open: dict[str, Flight] = {}
+        self._meters: dict[tuple[str, str, str, int, Ended], _Meters] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Flight]:
+        return iter(self._open.values())
+
+    def start(self, flight: Flight) -> None:
+        """A call was accepted."""
+        self._open[flight.id] = flight
+
+    def announced(self, size: int | None) -> None:
+        """Check a body's size by what has been said or received of it. Raises ``RequestRefused``."""
+        if size is not None:
+            self._bodies.check(size)
+
+    def hold(self, flight: Flight, size: int) -> None:
+        """Account for body bytes kept for this call. Raises ``RequestRefused``."""
+        self._bodies.take(size)
+        flight.held += size
+
+    def let_go(self, flight: Flight, keep: int = 0) -> None:
+        """Give back all but ``keep`` of them."""
+        if flight.held > keep:
+            self._bodies.give(flight.held - keep)
+            flight.held = keep
+
+    def record(self, flight: Flight, ended: Ended) -> asyncio.Future[bool] | None:
+        """Hand the finished call to the journal, once. The future to wait for before its end is sent, if any."""
+        if flight.recorded or flight.call is None:
+            return None
+        flight.recorded = True
+        call = flight.call
+        if flight.uploaded:
+            call = msgspec.structs.replace(call, body_size=flight.uploaded)
+        durable = self._journal.put(Whole(call, flight.reply(ended)))
+        if flight.opened:
+            self._journal.closed(flight.id)
+        self._measure(flight, call, ended)
+        return durable if self._strict else None
+
+    def finish(self, flight: Flight, ended: Ended) -> None:
+        """The call is over, however it came to that: nothing of it stays behind."""
+        self.record(flight, Ended.KILLED if self.stopping and ended is Ended.CLIENT_GONE else ended)
+        self._open.pop(flight.id, None)
+        self.let_go(flight)
+
+    def tick(self) -> None:
+        """Tell the journal about calls still open, and cancel those that are late."""
+        now = self._clock()
+        for flight in list(self._open.values()):
+            if flight.recorded:
+                continue
+            if flight.call is not None:
+                self._tell(flight, flight.call)
+            late = now > flight.deadline or now > flight.total_deadline
+            if late and not flight.expired and flight.task is not None:
+                flight.expired = True
+                flight.task.cancel()
+        metrics.in_flight.set(len(self._open))
+
+    def _tell(self, flight: Flight, call: Call) -> None:
+        if not flight.opened:
+            flight.opened = True
+            self._journal.opened(call)
+        if flight.size > flight.told:
+            self._journal.part(
+                Part(
+                    id=flight.id,
+                    status=flight.status,
+                    data=flight.capture.fresh(),
+                    size=flight.size - flight.told,
+                    content_type=flight.content_type,
+                    content_encoding=flight.content_encoding,
+                    first_byte=flight.first_byte,
+                    last_byte=flight.last_byte,
+                )
+            )
+            flight.told = flight.size
+
+    def _measure(self, flight: Flight, call: Call, ended: Ended) -> None:
+        key = (call.route, call.pattern, call.upstream, flight.status, ended)
+        meters = self._meters.get(key)
+        if meters is None:
+            if len(self._meters) >= MAX_SERIES:
+                key = ("other", call.pattern, call.upstream, flight.status, ended)
+            meters = self._meters[key] = self._meters.get(key) or _Meters(*key)
+        meters.count(time.monotonic_ns() - flight.began, flight.first_byte)
+
+
+class _Meters:
+    """The series of one combination of labels, bound once."""
+
+    __slots__ = ("_duration", "_first_byte", "_requests")
+
+    def __init__(self, route: str, model: str, upstream: str, status: int, ended: Ended) -> None:
+        self._requests = metrics.requests.labels(route, model, upstream, str(status), ended.value)
+        self._duration = metrics.duration.labels(model, upstream)
+        self._first_byte = metrics.first_byte.labels(model, upstream)
+
+    def count(self, duration: int, first_byte: int | None) -> None:
+        """One call; nanoseconds."""
+        self._requests.inc()
+        self._duration.observe(duration / 1e9)
+        if first_byte is not None:
+            self._first_byte.observe(first_byte / 1e9)
+
+
+async def keep_time(flights: Flights, also: Callable[[], None]) -> None:
+    """Tick for ever. ``also`` is called about once a second."""
+    count = 0
+    while True:
+        await asyncio.sleep(TICK_S)
+        try:
+            flights.tick()
+            count += 1
+            if count % 5 == 0:
+                also()
+        # The loop's top: a tick that fails must not be the last one.
+        except Exception as error:
+            log.error("tick failed", error=error)

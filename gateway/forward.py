@@ -1,0 +1,261 @@
+"""The one client to upstreams: aiohttp's connections and parser, driven without its session.
+
+The session's work (cookies, redirects, decompression, header defaults) is what a faithful proxy has to turn off; so a
+request's head is written as bytes and the answer read as bytes, on connections from aiohttp's pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Protocol, cast
+
+import aiohttp
+import yarl
+from aiohttp import ClientRequest, ClientTimeout, TCPConnector
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
+
+from gateway.errors import GatewayError
+from gateway.raw import Ended
+from gateway.upstreams import Target
+
+READ_BYTES = 64 << 10
+HEAD_BYTES = 64 << 10
+HEAD_COUNT = 256
+KEEP_ALIVE_S = 50.0
+DNS_S = 60
+BODILESS = frozenset({"HEAD"})
+
+
+class UpstreamFailed(GatewayError):
+    """The upstream did not answer, or not to the end. ``ended`` says how."""
+
+    def __init__(self, ended: Ended, message: str) -> None:
+        self.ended = ended
+        self.message = message
+        super().__init__(message)
+
+
+class _Line(ResponseHandler):
+    """A connection to an upstream that knows whether it served before, and whether anything came of this request."""
+
+    served = False
+    heard = False
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the upstream."""
+        self.heard = True
+        super().data_received(data)
+
+
+class _Connector(TCPConnector):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # The pool has no public way to give it a protocol; the name is held by the lock file and a test.
+        self._factory = lambda: _Line(self._loop)  # type: ignore[assignment]
+
+
+class Patience(Protocol):
+    """How long to wait for an upstream; the caller keeps the time and cancels."""
+
+    def arm(self) -> None:
+        """The request, or another piece of it, is on its way: it is the upstream's turn."""
+        ...
+
+    def rest(self) -> None:
+        """It is not the upstream's turn."""
+        ...
+
+
+class Answer:
+    """An upstream's answer: status and headers are here, the body comes by ``read``."""
+
+    __slots__ = ("_connection", "_upload", "headers", "payload", "status")
+
+    def __init__(
+        self,
+        connection: Connection,
+        status: int,
+        headers: tuple[tuple[bytes, bytes], ...],
+        payload: StreamReader,
+    ) -> None:
+        self._connection = connection
+        self._upload: asyncio.Task[None] | None = None
+        self.status = status
+        self.headers = headers
+        self.payload = payload
+
+    async def read(self) -> bytes:
+        """The next bytes, as they came; empty at the end. Raises ``UpstreamFailed``, after all that came."""
+        try:
+            return await self.payload.readany()
+        except (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError) as error:
+            # The reader raises before it gives out what came before the fault.
+            if self.payload._buffer:
+                return self.payload._read_nowait(-1)
+            raise UpstreamFailed(Ended.UPSTREAM_RESET, "The upstream cut its answer short.") from error
+
+    def uploading(self, upload: asyncio.Task[None]) -> None:
+        """The request is still on its way: whatever the answer says, this connection ends with it."""
+        self._upload = upload
+
+    def close(self) -> None:
+        """Give the connection back when both sides came to their end, else close it."""
+        if self._upload is not None and not self._upload.done():
+            self._upload.cancel()
+            self._connection.close()
+        elif self.payload.at_eof() and self.payload.exception() is None:
+            self._connection.release()
+        else:
+            self._connection.close()
+
+
+class Client:
+    """Asks upstreams. Time-outs past the connection are the caller's, who cancels."""
+
+    def __init__(self, targets: tuple[Target, ...]) -> None:
+        loop = asyncio.get_running_loop()
+        self._pool = _Connector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=DNS_S)
+        self._fresh = _Connector(limit=0, force_close=True, ttl_dns_cache=DNS_S)
+        self._origins = {target.name: _Origin(target, loop) for target in targets}
+
+    async def ask(self, target: Target, method: str, head: bytes, body: bytes, patience: Patience) -> Answer:
+        """Send a request whose body is at hand. Raises ``UpstreamFailed``.
+
+        Asked again once when the pooled connection turns out to be stale: used before, and not a byte came back.
+        """
+        connection = await self._connect(self._pool, target)
+        line = cast(_Line, connection.protocol)
+        stale = line.served
+        try:
+            return await self._ask(connection, line, method, head, body, patience)
+        except UpstreamFailed:
+            if not stale or line.heard:
+                raise
+        patience.rest()
+        connection = await self._connect(self._fresh, target)
+        return await self._ask(connection, cast(_Line, connection.protocol), method, head, body, patience)
+
+    async def ask_streaming(
+        self,
+        target: Target,
+        method: str,
+        head: bytes,
+        body: AsyncIterator[bytes],
+        patience: Patience,
+        *,
+        chunked: bool,
+    ) -> Answer:
+        """Send a request whose body comes in pieces, none of them held. Raises ``UpstreamFailed``."""
+        connection = await self._connect(self._pool, target)
+        line = cast(_Line, connection.protocol)
+        upload: asyncio.Task[None] | None = None
+        try:
+            _expect_answer(line, method)
+            _write(line, head)
+            upload = asyncio.ensure_future(_upload(line, body, patience, chunked=chunked))
+            answer = await _await_answer(connection, line)
+        except BaseException:
+            connection.close()
+            if upload is not None:
+                upload.cancel()
+            raise
+        answer.uploading(upload)
+        return answer
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+        await self._fresh.close()
+
+    async def _connect(self, connector: _Connector, target: Target) -> Connection:
+        origin = self._origins[target.name]
+        try:
+            return await connector.connect(origin.request, [], origin.timeout)
+        except TimeoutError as error:
+            raise UpstreamFailed(Ended.UPSTREAM_TIMEOUT, "The upstream did not accept a connection in time.") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamFailed(Ended.UPSTREAM_REFUSED, "The upstream cannot be reached.") from error
+
+    async def _ask(
+        self, connection: Connection, line: _Line, method: str, head: bytes, body: bytes, patience: Patience
+    ) -> Answer:
+        try:
+            _expect_answer(line, method)
+            if len(body) < READ_BYTES:
+                _write(line, head + body)
+            else:
+                _write(line, head)
+                _write(line, body)
+            patience.arm()
+            return await _await_answer(connection, line)
+        except BaseException:
+            connection.close()
+            raise
+
+
+def _expect_answer(line: _Line, method: str) -> None:
+    line.served = True
+    line.heard = False
+    line.set_response_params(
+        skip_payload=method in BODILESS,
+        read_until_eof=True,
+        auto_decompress=False,
+        read_bufsize=READ_BYTES,
+        max_line_size=HEAD_BYTES,
+        max_field_size=HEAD_BYTES,
+        max_headers=HEAD_COUNT,
+    )
+
+
+async def _await_answer(connection: Connection, line: _Line) -> Answer:
+    try:
+        while True:
+            message, payload = await line.read()
+            if message.code >= 200:
+                return Answer(connection, message.code, message.raw_headers, payload)
+    except HttpProcessingError as error:
+        raise UpstreamFailed(Ended.UPSTREAM_RESET, "The upstream's answer is not valid HTTP.") from error
+    except (aiohttp.ClientError, aiohttp.EofStream, OSError) as error:
+        raise UpstreamFailed(Ended.UPSTREAM_RESET, "The upstream closed the connection without an answer.") from error
+
+
+class _Origin:
+    """What aiohttp's pool needs to know of an upstream: a request that is never sent."""
+
+    __slots__ = ("request", "timeout")
+
+    def __init__(self, target: Target, loop: asyncio.AbstractEventLoop) -> None:
+        self.request = ClientRequest("GET", yarl.URL(target.origin, encoded=True), loop=loop, ssl=True)
+        connect = target.timeouts.connect
+        self.timeout = ClientTimeout(total=None, connect=connect, sock_connect=connect, ceil_threshold=NEVER_CEIL)
+
+
+NEVER_CEIL = 1e9
+"""aiohttp rounds time-outs of over five seconds up to whole ones; ours are as configured."""
+
+
+def _write(line: _Line, data: bytes) -> None:
+    transport = line.transport
+    if transport is None or transport.is_closing():
+        raise UpstreamFailed(Ended.UPSTREAM_RESET, "The upstream closed the connection without an answer.")
+    transport.write(data)
+
+
+async def _upload(line: _Line, body: AsyncIterator[bytes], patience: Patience, *, chunked: bool) -> None:
+    """Write pieces as they come, waiting while the upstream does not keep up. Failures show at the answer."""
+    try:
+        async for piece in body:
+            if piece:
+                _write(line, b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                patience.arm()
+                await line._drain_helper()
+                patience.rest()
+        if chunked:
+            _write(line, b"0\r\n\r\n")
+        patience.arm()
+    except (UpstreamFailed, aiohttp.ClientError, OSError):
+        return

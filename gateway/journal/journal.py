@@ -1,0 +1,296 @@
+"""The journal of one ``serve`` worker: takes entries on the event loop, seals and writes them in a thread of its own.
+
+Group commit: the thread takes everything that waits, writes it in one piece, waits for the disk once, and tells the loop
+once. Disk trouble never reaches a caller: what cannot be written is counted as shed and its future says ``False``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway import metrics, telemetry
+from gateway.counters import Counters
+from gateway.installkey import InstallKey
+from gateway.journal.entries import Finished, Live, encode
+from gateway.journal.files import COUNTERS, Appender
+from gateway.journal.live import LiveLog
+from gateway.journal.recovery import close_segment, recover
+from gateway.raw import Call, Opened, Part, Whole
+
+UNSYNCED_AFTER_S = 0.5
+SWEEP_S = 0.05
+RELAXED_S = 0.05
+ROTATE_BYTES = 64 << 20
+ROTATE_CALLS = 1000
+QUEUE_BYTES = 256 << 20
+RESERVE_BYTES = 64 << 20
+IDLE_S = 1.0
+
+log = telemetry.log("journal")
+Waiting = tuple[Finished, "asyncio.Future[bool] | None", int]
+
+
+class Journal:
+    """Open with ``await Journal.open(…)``; every method but ``open`` belongs to the event loop's thread."""
+
+    def __init__(
+        self,
+        directory: Path,
+        key: InstallKey,
+        counters: Counters,
+        first: int,
+        *,
+        strict: bool,
+        rotate_after: float,
+        max_bytes: int,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._directory = directory
+        self._key = key
+        self._counters = counters
+        self._strict = strict
+        self._rotate_after = rotate_after
+        self._max_bytes = max_bytes
+        self._loop = loop
+        self._queue: deque[Waiting] = deque()
+        self._live_queue: deque[Live] = deque()
+        self._queued_bytes = 0
+        self._unresolved: deque[tuple[float, asyncio.Future[bool]]] = deque()
+        self._sweeping = False
+        self._wake = threading.Event()
+        self._closing = False
+        self._full = False
+        self._writable = True
+        self._live = LiveLog(directory, key, first)
+        self._segment: Appender | None = None
+        self._segment_calls = 0
+        self._segment_began = 0.0
+        self._sequence = first
+        self._measured_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+
+    @classmethod
+    async def open(
+        cls,
+        directory: Path,
+        key: InstallKey,
+        *,
+        strict: bool,
+        rotate_after: float,
+        max_bytes: int,
+        loop: asyncio.AbstractEventLoop,
+    ) -> Journal:
+        """Recover what an earlier process left, then take entries. Raises ``JournalError``."""
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        counters = Counters.open(directory / COUNTERS)
+        first = await loop.run_in_executor(None, recover, directory, key, counters)
+        journal = cls(
+            directory,
+            key,
+            counters,
+            first,
+            strict=strict,
+            rotate_after=rotate_after,
+            max_bytes=max_bytes,
+            loop=loop,
+        )
+        journal._thread.start()
+        return journal
+
+    @property
+    def full(self) -> bool:
+        """Whether the next record would be shed."""
+        return self._full or self._queued_bytes > QUEUE_BYTES
+
+    @property
+    def writable(self) -> bool:
+        """Whether the last write went well."""
+        return self._writable and self._thread.is_alive()
+
+    def accept(self) -> None:
+        """Count a call as accepted, durably."""
+        self._counters.accept()
+
+    def put(self, entry: Finished) -> asyncio.Future[bool]:
+        """Hand a finished thing over. The future is ``True`` once it is on disk (at once when relaxed).
+
+        ``False``: 500 ms passed and it is sent on anyway, or it was shed. Never raises for disk trouble.
+        """
+        future: asyncio.Future[bool] = self._loop.create_future()
+        if self.full or self._closing:
+            self._shed_now(entry)
+            future.set_result(False)
+            return future
+        size = _size(entry)
+        self._queued_bytes += size
+        if not self._strict:
+            future.set_result(True)
+            self._queue.append((entry, None, size))
+            return future
+        self._queue.append((entry, future, size))
+        self._wake.set()
+        self._unresolved.append((self._loop.time() + UNSYNCED_AFTER_S, future))
+        if not self._sweeping:
+            self._sweeping = True
+            self._loop.call_later(SWEEP_S, self._sweep)
+        return future
+
+    def opened(self, call: Call) -> None:
+        """A call outlived a tick: keep its request."""
+        self._live_queue.append(Opened(call))
+        self._wake.set()
+
+    def part(self, part: Part) -> None:
+        """Keep what came of an answer since the last tick."""
+        self._live_queue.append(part)
+        self._wake.set()
+
+    def closed(self, id: str) -> None:
+        """The call was put whole. Nothing to do: the writing thread marks it once the record is on disk."""
+
+    async def close(self) -> None:
+        """Write what waits, close the segment, stop the thread."""
+        self._closing = True
+        self._wake.set()
+        await self._loop.run_in_executor(None, self._thread.join)
+        self._sweep()
+        self._counters.close()
+
+    # -- the event loop's side --------------------------------------------------------------------------------------
+
+    def _shed_now(self, entry: Finished) -> None:
+        if isinstance(entry, Whole):
+            self._counters.shed(1)
+            metrics.shed.labels("full").inc()
+
+    def _sweep(self) -> None:
+        """Let go of ends that waited too long; one timer for all of them."""
+        now = self._loop.time()
+        waiting = self._unresolved
+        while waiting and (waiting[0][1].done() or waiting[0][0] <= now):
+            _, future = waiting.popleft()
+            if not future.done():
+                future.set_result(False)
+                metrics.unsynced.inc()
+        self._sweeping = bool(waiting)
+        if waiting:
+            self._loop.call_later(SWEEP_S, self._sweep)
+
+    def _resolve(self, futures: Sequence[asyncio.Future[bool]], size: int, durable: bool) -> None:
+        self._queued_bytes -= size
+        for future in futures:
+            if not future.done():
+                future.set_result(durable)
+
+    # -- the writing thread's side ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(self._patience())
+            self._wake.clear()
+            # Read before the queue is emptied: what was put before closing is still written.
+            closing = self._closing
+            try:
+                self._write_all()
+                self._rotate_if_due(now=closing)
+                self._measure()
+            except Exception as error:
+                # The thread's top: a defect here must not end recording for good.
+                log.error("journal write failed", error=error)
+                self._writable = False
+            if closing and not self._queue:
+                return
+
+    def _patience(self) -> float:
+        if not self._strict:
+            return RELAXED_S
+        if self._segment is None:
+            return IDLE_S
+        return max(0.001, self._segment_began + self._rotate_after - time.monotonic())
+
+    def _write_all(self) -> None:
+        batch: list[Waiting] = []
+        while self._queue:
+            batch.append(self._queue.popleft())
+        if batch:
+            self._commit(batch)
+        live: list[Live] = []
+        while self._live_queue:
+            live.append(self._live_queue.popleft())
+        if live:
+            with contextlib.suppress(OSError):
+                self._live.write(live)
+
+    def _commit(self, batch: list[Waiting]) -> None:
+        entries = [entry for entry, _, _ in batch]
+        calls = [entry.call.id for entry in entries if isinstance(entry, Whole)]
+        with metrics.commit.time():
+            durable = self._append(entries)
+        if durable:
+            self._segment_calls += len(calls)
+            # Before this segment can be closed: else a crash would bring the call back a second time.
+            with contextlib.suppress(OSError):
+                self._live.close(calls)
+        elif calls:
+            self._counters.shed_late(len(calls))
+            metrics.shed.labels("disk").inc(len(calls))
+        futures = [future for _, future, _ in batch if future is not None]
+        size = sum(size for _, _, size in batch)
+        with contextlib.suppress(RuntimeError):  # the loop may be closed by now
+            self._loop.call_soon_threadsafe(self._resolve, futures, size, durable)
+        self._rotate_if_due()
+
+    def _append(self, entries: Sequence[Finished]) -> bool:
+        try:
+            if self._segment is None:
+                self._segment = Appender(self._directory / f"{self._sequence:012d}.open", self._key)
+                self._segment_began = time.monotonic()
+            self._segment.append([encode(entry) for entry in entries])
+        except OSError as error:
+            log.warning("journal write failed", error=error, entries=len(entries))
+            self._writable = False
+            return False
+        self._writable = True
+        return True
+
+    def _rotate_if_due(self, *, now: bool = False) -> None:
+        segment = self._segment
+        if segment is None:
+            return
+        aged = time.monotonic() - self._segment_began >= self._rotate_after
+        if not (now or aged or segment.size > ROTATE_BYTES or self._segment_calls >= ROTATE_CALLS):
+            return
+        segment.close()
+        self._segment = None
+        try:
+            close_segment(segment.path, self._sequence, self._segment_calls, self._counters)
+        except OSError as error:
+            log.warning("segment not closed; the next start does it", error=error)
+        self._sequence += 1
+        self._segment_calls = 0
+
+    def _measure(self) -> None:
+        """About once a second: is there room?"""
+        if time.monotonic() - self._measured_at < IDLE_S:
+            return
+        self._measured_at = time.monotonic()
+        used = 0
+        for path in self._directory.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                used += path.stat().st_size
+        self._full = used > self._max_bytes
+        if not self._writable:
+            self._writable = shutil.disk_usage(self._directory).free > RESERVE_BYTES
+
+
+def _size(entry: Finished) -> int:
+    if isinstance(entry, Whole):
+        return len(entry.call.body) + len(entry.reply.head) + len(entry.reply.tail) + 512
+    return len(entry.why) + 512

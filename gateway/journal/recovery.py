@@ -1,0 +1,136 @@
+"""After a crash: finish what was being written, make records of the calls that died, and close the books.
+
+1. Leftover ``.open`` segments lose a torn tail and are closed like any other.
+2. Calls in live logs that were neither closed nor stand whole in such a segment become records that ended ``killed``.
+3. Calls that were accepted but died in memory before a record could exist are counted as shed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gateway import telemetry
+from gateway.counters import Counters
+from gateway.errors import JournalError, SealBroken
+from gateway.installkey import InstallKey
+from gateway.journal.entries import CALL, encode, finished, live
+from gateway.journal.files import Appender, Contents, SegmentName, read, sequence_of, sync_directory
+from gateway.raw import Call, Capture, Closed, Ended, Opened, Part, Reply, Whole
+
+log = telemetry.log("journal")
+
+
+def recover(directory: Path, key: InstallKey, counters: Counters) -> int:
+    """Bring a worker's folder in order; answers the first free sequence number. Raises ``JournalError``."""
+    try:
+        return _recover(directory, key, counters)
+    except OSError as error:
+        raise JournalError(f"{directory.name}: recovery failed: {error.strerror}") from error
+
+
+def _recover(directory: Path, key: InstallKey, counters: Counters) -> int:
+    opens = {path: read(path, key) for path in sorted(directory.glob("*.open"))}
+    whole = {id for contents in opens.values() for id in _ids(contents)}
+    lives = sorted(directory.glob("*.live"))
+    killed = [call for call in _killed(lives, key) if call.call.id not in whole]
+    free = 1 + max([counters.rotation[0], *(sequence_of(path) for path in directory.iterdir())])
+    if killed:
+        path = directory / f"{free:012d}.open"
+        _write(path, key, killed)
+        opens[path] = read(path, key)
+        free += 1
+    # The live logs go before any segment is closed: a redactor could be done with it before a second crash.
+    for path in lives:
+        path.unlink()
+    for path, contents in opens.items():
+        _close_leftover(path, contents, counters)
+    accepted, shed, rotated = counters.reading()
+    lost = accepted - shed - rotated
+    if lost > 0:
+        counters.shed_late(lost)
+    counters.sync()
+    if killed or lost:
+        log.warning("recovered", killed=len(killed), lost=lost)
+    return free
+
+
+def close_segment(path: Path, sequence: int, calls: int, counters: Counters) -> None:
+    """Rename a written segment so that redactors see it. Counted first: a crash between is made up for here."""
+    counters.rotate(sequence, calls)
+    path.rename(path.with_name(f"{SegmentName(sequence, calls)}.seg"))
+    sync_directory(path.parent)
+
+
+def _close_leftover(path: Path, contents: Contents, counters: Counters) -> None:
+    sequence = sequence_of(path)
+    calls = sum(frame.kind == CALL for frame in contents.frames if frame.sound)
+    if counters.rotation[0] == sequence:
+        counters.amend(calls)
+    else:
+        counters.rotate(sequence, calls)
+    if not contents.frames:
+        path.unlink()
+        return
+    os.truncate(path, contents.sound_length)
+    path.rename(path.with_name(f"{SegmentName(sequence, calls)}.seg"))
+    sync_directory(path.parent)
+
+
+def _ids(contents: Contents) -> set[str]:
+    ids = set()
+    for frame in contents.frames:
+        try:
+            entry = finished(contents.open(frame))
+        except SealBroken:
+            continue
+        if isinstance(entry, Whole):
+            ids.add(entry.call.id)
+    return ids
+
+
+def _killed(lives: list[Path], key: InstallKey) -> list[Whole]:
+    calls: dict[str, Call] = {}
+    parts: dict[str, list[Part]] = {}
+    for path in lives:
+        contents = read(path, key)
+        for frame in contents.frames:
+            try:
+                entry = live(contents.open(frame))
+            except SealBroken:
+                continue
+            if isinstance(entry, Opened):
+                calls[entry.call.id] = entry.call
+            elif isinstance(entry, Part):
+                parts.setdefault(entry.id, []).append(entry)
+            elif isinstance(entry, Closed):
+                calls.pop(entry.id, None)
+    return [Whole(call, _reply(parts.get(call.id, []))) for call in calls.values()]
+
+
+def _reply(parts: list[Part]) -> Reply:
+    """The answer as far as it had been told: joined parts, the last one's times."""
+    if not parts:
+        return Reply(status=0, ended=Ended.KILLED, capture=Capture.FULL)
+    last = parts[-1]
+    head = b"".join(part.data for part in parts)
+    size = sum(part.size for part in parts)
+    return Reply(
+        status=last.status,
+        ended=Ended.KILLED,
+        capture=Capture.FULL if len(head) == size else Capture.TRUNCATED if head else Capture.NONE,
+        content_type=last.content_type,
+        content_encoding=last.content_encoding,
+        head=head,
+        size=size,
+        first_byte=parts[0].first_byte,
+        last_byte=last.last_byte,
+    )
+
+
+def _write(path: Path, key: InstallKey, wholes: list[Whole]) -> None:
+    appender = Appender(path, key)
+    try:
+        appender.append([encode(whole) for whole in wholes])
+    finally:
+        appender.close()

@@ -1,0 +1,247 @@
+"""The redactors' side of the journal: closed segments, leased one at a time and handed over exactly once.
+
+The hand-over of a segment is four steps, each safe to be cut off by a crash:
+
+1. the batch is written to the outbox under a provisional name (``.tmp``),
+2. the segment is renamed ``.spent``: from here on it will not be processed again,
+3. the batch gets its name (``.batch``), and the store may take it,
+4. the spent segment is removed, and with it the key that opens it.
+
+Who finds a ``.spent`` segment that nobody holds does the steps left. A lease is an advisory lock: it ends with its holder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.counters import Counters
+from gateway.errors import SealBroken
+from gateway.installkey import InstallKey
+from gateway.journal.entries import Finished, finished
+from gateway.journal.files import COUNTERS, Contents, SegmentName, read, sync_directory
+from gateway.model import Clean, Record
+from gateway.outbox import batch_name, provisional, publish, write
+from gateway.paths import Layout
+
+QUARANTINE_DAYS = 7
+_ATTEMPT = struct.Struct("<I")
+_RUN = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A frame that does not open."""
+
+    index: int
+
+
+class Lease:
+    """One closed segment, held by this process until it is committed or released."""
+
+    def __init__(self, path: Path, handle: int, name: SegmentName, batch: str, layout: Layout, key: InstallKey) -> None:
+        self.name = f"{path.parent.name}/{name}"
+        self.calls = name.calls
+        self.created_at = os.fstat(handle).st_mtime
+        self._path = path
+        self._handle = handle
+        self._batch = batch
+        self._layout = layout
+        self._contents: Contents = read(path, key)
+        self._quarantined: set[int] = set()
+        self._attempts_path = path.with_suffix(".try")
+        self._crashes = _crashes(self._attempts_path)
+        self._attempts: int | None = None
+
+    def entries(self) -> Iterator[tuple[int, Finished | Broken]]:
+        """Every entry with its place in the segment; what does not open comes as ``Broken``."""
+        for index, frame in enumerate(self._contents.frames):
+            try:
+                yield index, finished(self._contents.open(frame))
+            except SealBroken:
+                yield index, Broken(index)
+
+    def attempt(self, index: int) -> int:
+        """Note that work on an entry begins; answers how many times it has, counting those that ended in a crash."""
+        if self._attempts is None:
+            self._attempts = os.open(self._attempts_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            os.write(self._attempts, _ATTEMPT.pack(_RUN))
+        os.write(self._attempts, _ATTEMPT.pack(index))
+        return self._crashes.get(index, 0) + 1
+
+    def quarantine(self, index: int) -> None:
+        """Put an entry aside, sealed as it is, when the segment is committed."""
+        self._quarantined.add(index)
+
+    def commit(self, items: Sequence[Clean]) -> None:
+        """Hand the results over and be done with the segment. Raises ``OSError``; then nothing has happened yet."""
+        calls = sum(isinstance(item, Record) for item in items)
+        missing = self.calls - calls
+        if missing > 0 or self._quarantined:
+            self._put_aside(missing)
+        batch = batch_name(self._batch, calls)
+        outbox = self._layout.outbox
+        if items:
+            write(provisional(outbox, batch), items)
+        spent = self._path.with_suffix(".spent")
+        self._path.rename(spent)
+        sync_directory(spent.parent)
+        if items:
+            publish(outbox, batch)
+        _remove(spent)
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the segment."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+        if self._attempts is not None:
+            os.close(self._attempts)
+            self._attempts = None
+
+    def _put_aside(self, calls: int) -> None:
+        """Keep the sealed bytes of what could not be processed; the file's name says how many calls are in it."""
+        directory = self._layout.quarantine
+        frames = self._contents.frames
+        if isinstance(self._contents.seal, SealBroken):
+            kept = self._path.read_bytes()
+        else:
+            kept = self._contents.header + b"".join(frames[index].raw for index in sorted(self._quarantined))
+        for earlier in directory.glob(f"{self._batch}-*.sealed"):
+            earlier.unlink()
+        path = directory / f"{self._batch}-{calls}.sealed"
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(handle, kept)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        sync_directory(directory)
+
+
+class Segments:
+    """Closed segments of every worker on this host."""
+
+    def __init__(self, layout: Layout, key: InstallKey) -> None:
+        self._layout = layout
+        self._key = key
+        self._names: dict[Path, str] = {}
+        self._purged_at = 0.0
+
+    def lease(self) -> Lease | None:
+        """The oldest segment that nobody holds; ``None`` when there is none. Finishes hand-overs that were cut off."""
+        self._purge()
+        for path in self._layout.journal.glob("*/*.spent"):
+            self._finish(path)
+        for path in sorted(self._layout.journal.glob("*/*.seg"), key=_age):
+            lease = self._take(path)
+            if lease is not None:
+                return lease
+        return None
+
+    def _take(self, path: Path) -> Lease | None:
+        name = SegmentName.of(path)
+        handle = _hold(path)
+        if handle is None:
+            return None
+        if name is None:
+            os.close(handle)
+            return None
+        try:
+            return Lease(path, handle, name, self._batch(path, name), self._layout, self._key)
+        except OSError:
+            os.close(handle)
+            return None
+
+    def _finish(self, spent: Path) -> None:
+        name = SegmentName.of(spent)
+        handle = _hold(spent)
+        if handle is None:
+            return
+        try:
+            if name is not None:
+                outbox = self._layout.outbox
+                for draft in outbox.glob(f"{self._batch(spent, name)}-*.tmp"):
+                    publish(outbox, draft.stem)
+            _remove(spent)
+        finally:
+            os.close(handle)
+
+    def _batch(self, path: Path, name: SegmentName) -> str:
+        """The stem of a batch's name: worker, life of its counters, segment. Unique for ever."""
+        worker = path.parent
+        if worker not in self._names:
+            counters = Counters.open(worker / COUNTERS)
+            self._names[worker] = f"{worker.name}-{counters.name}"
+            counters.close()
+        return f"{self._names[worker]}-{name.sequence:012d}"
+
+    def _purge(self) -> None:
+        """Quarantined text lives seven days; its file's name, which counts its calls, stays."""
+        now = time.time()
+        if now - self._purged_at < 60:
+            return
+        self._purged_at = now
+        for path in self._layout.quarantine.glob("*.sealed"):
+            with contextlib.suppress(OSError):
+                if now - path.stat().st_mtime > QUARANTINE_DAYS * 86_400:
+                    os.truncate(path, 0)
+                    path.rename(path.with_suffix(".purged"))
+        for path in self._layout.quarantine.glob("*.batch"):
+            with contextlib.suppress(OSError):
+                if now - path.stat().st_mtime > QUARANTINE_DAYS * 86_400:
+                    path.unlink()
+
+
+def _hold(path: Path) -> int | None:
+    """Lock a file; ``None`` when another holds it or it is gone."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        same = os.stat(path).st_ino == os.fstat(handle).st_ino
+    except OSError:
+        same = False
+    if not same:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _remove(spent: Path) -> None:
+    spent.with_suffix(".try").unlink(missing_ok=True)
+    spent.unlink(missing_ok=True)
+    sync_directory(spent.parent)
+
+
+def _crashes(path: Path) -> dict[int, int]:
+    """How many runs ended while an entry was being worked on: the last entry of each run."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    crashes: dict[int, int] = {}
+    last = _RUN
+    for (index,) in _ATTEMPT.iter_unpack(data[: len(data) - len(data) % _ATTEMPT.size]):
+        if index == _RUN and last != _RUN:
+            crashes[last] = crashes.get(last, 0) + 1
+        last = index
+    if last != _RUN:
+        crashes[last] = crashes.get(last, 0) + 1
+    return crashes

@@ -1,0 +1,94 @@
+"""The ledger: where every accepted call is, read from the files themselves. Usable in any process.
+
+``accepted`` and ``shed`` are counters of the proxy, ``stored`` one of the loader; ``raw``, ``outbox`` and ``quarantined``
+are counted by file names. Calls move while they are counted, so a reading that does not add up is taken again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from pathlib import Path
+
+from gateway.counters import reading
+from gateway.model import Ledger
+from gateway.outbox import calls_of
+from gateway.paths import Layout
+
+TRIES = 40
+PAUSE_S = 0.005
+
+
+def read(layout: Layout) -> Ledger:
+    """The ledger now. After ``TRIES`` readings that moved under us, the last one."""
+    ledger = _read(layout)
+    for _ in range(TRIES):
+        if ledger.balanced:
+            break
+        time.sleep(PAUSE_S)
+        ledger = _read(layout)
+    return ledger
+
+
+def raw_age(layout: Layout) -> float:
+    """Seconds since the oldest closed segment was written; 0 without one."""
+    times = []
+    for path in layout.journal.glob("*/*.seg"):
+        with contextlib.suppress(FileNotFoundError):
+            times.append(path.stat().st_mtime)
+    return max(0.0, time.time() - min(times)) if times else 0.0
+
+
+def _read(layout: Layout) -> Ledger:
+    accepted = shed = raw = 0
+    for path in layout.journal.glob("*/counters"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            one, gone, rotated = reading(file.read(64))
+            accepted += one
+            shed += gone
+            raw += one - gone - rotated
+    segments = list(layout.journal.glob("*/*.seg"))
+    raw += sum(calls_of(path) for path in segments)
+    raw += sum(_unfinished(path, layout) for path in layout.journal.glob("*/*.spent"))
+    stored, broken, acked = _control(layout.control_db)
+    outbox = sum(calls_of(path) for path in layout.outbox.glob("*.batch") if path.stem not in acked)
+    return Ledger(
+        accepted=accepted,
+        stored=stored,
+        raw=raw,
+        outbox=outbox,
+        quarantined=broken + _quarantined(layout, segments),
+        shed=shed,
+    )
+
+
+def _unfinished(spent: Path, layout: Layout) -> int:
+    """Calls of a hand-over between its second and third step: their batch has no name yet."""
+    sequence = spent.name.split("-")[0]
+    drafts = layout.outbox.glob(f"{spent.parent.name}-*-{sequence}-*.tmp")
+    return sum(calls_of(path) for path in drafts)
+
+
+def _quarantined(layout: Layout, segments: list[Path]) -> int:
+    """Calls put aside; those whose segment is still to be handed over count as raw."""
+    waiting = {(path.parent.name, path.name.split("-")[0]) for path in segments}
+    total = 0
+    for path in (*layout.quarantine.glob("*.sealed"), *layout.quarantine.glob("*.purged")):
+        worker, _life, sequence, _calls = path.stem.rsplit("-", 3)
+        if (worker, sequence) not in waiting:
+            total += calls_of(path)
+    return total
+
+
+def _control(path: Path) -> tuple[int, int, set[str]]:
+    """Stored calls, calls of damaged batches, and names already counted, from the loader's database."""
+    if not path.exists():
+        return 0, 0, set()
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1.0)) as database:
+            counters = dict(database.execute("SELECT name, value FROM counters"))
+            acked = {name for (name,) in database.execute("SELECT name FROM acked")}
+    except sqlite3.Error:
+        return 0, 0, set()
+    return counters.get("stored_calls", 0), counters.get("quarantined_calls", 0), acked

@@ -1,0 +1,451 @@
+"""The listening side: uvicorn's httptools protocol with limits and deadlines, and a response cycle that can be cut.
+
+Beyond uvicorn: a deadline for receiving each request, head and body; at most 64 KiB and 200 headers (431); exactly one
+Host (400); a client that leaves cancels its request at once; an answer that did not come to its end never looks as if
+it had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
+from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, HTTPScope
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.server import ServerState
+
+from gateway import telemetry
+from gateway.errors import error_body
+
+HEAD_BYTES = 64 << 10
+HEAD_COUNT = 200
+NEVER = float("inf")
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, no seconds: closing sends a reset."""
+
+log = telemetry.log("listen")
+
+
+class Deadlines:
+    """Seconds a client has. ``head``: from the first byte until the head is whole. ``body``: for the next body bytes,
+    a second more for each ``body_rate`` bytes received, never more than ``body`` ahead. ``idle``: between requests.
+    ``stall``: without taking any byte of an answer. ``linger``: after an answer given before the request was whole.
+    """
+
+    __slots__ = ("body", "body_rate", "head", "idle", "linger", "stall")
+
+    def __init__(
+        self,
+        head: float = 20.0,
+        body: float = 30.0,
+        body_rate: int = 512,
+        idle: float = 75.0,
+        stall: float = 300.0,
+        linger: float = 2.0,
+    ) -> None:
+        self.linger = linger
+        self.head = head
+        self.body = body
+        self.body_rate = body_rate
+        self.idle = idle
+        self.stall = stall
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its answer. ASGI as uvicorn speaks it, with header names already in lower case."""
+
+    close_delimited = False
+    linger: Callable[[], None]
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        """Run the application; an answer it leaves unfinished is cut so that the client notices."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            if not self.disconnected:
+                self.cut()
+        # The loop's top: whatever a bug raises ends this request, not the server.
+        except Exception as error:
+            log.error("request failed", error=error)
+            if self.response_started or self.disconnected:
+                self.cut()
+            else:
+                await self._internal_error()
+        else:
+            if not self.response_complete and not self.disconnected:
+                self.cut()
+        finally:
+            self.on_response = _nothing
+
+    async def _internal_error(self) -> None:
+        body = error_body("The gateway failed; the operator finds more in its log.", "server_error", "internal_error")
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers.append((b"connection", b"close"))
+        await self.send({"type": "http.response.start", "status": 500, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+    def cut(self) -> None:
+        """Close the connection without an end. A body that ends with the connection is reset, else it looks whole."""
+        if self.close_delimited:
+            with contextlib.suppress(OSError, AttributeError):
+                self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """ASGI ``send``; returns in silence when the client has gone."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if not self.response_started:
+            self._start(message)  # type: ignore[arg-type]
+        else:
+            self._body(message)  # type: ignore[arg-type]
+
+    def _start(self, message: dict[str, Any]) -> None:
+        status: int = message["status"]
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        if self.more_body:
+            self.keep_alive = False  # what is left of the request will not be read
+        content = [STATUS_LINE.get(status) or b"HTTP/1.1 %d \r\n" % status]
+        for name, value in message.get("headers", ()):
+            if name == b"content-length":
+                self.expected_content_length = int(value)
+                self.chunked_encoding = False
+            elif name == b"connection":
+                self.keep_alive = self.keep_alive and b"close" not in value.lower()
+                continue
+            content += (name, b": ", value, b"\r\n")
+        if self.scope["method"] == "HEAD" or status in (204, 304):
+            self.chunked_encoding = None
+            self.expected_content_length = 0
+        elif self.chunked_encoding is None:
+            self._frame(content)
+        if not self.keep_alive:
+            content.append(b"connection: close\r\n")
+        content.append(b"\r\n")
+        self.transport.write(b"".join(content))
+
+    def _frame(self, content: list[bytes]) -> None:
+        """Frame a body of unknown length: chunked, or for HTTP/1.0 up to the connection's end."""
+        if self.scope["http_version"] == "1.0":
+            self.close_delimited = True
+            self.keep_alive = False
+        else:
+            self.chunked_encoding = True
+            content.append(b"transfer-encoding: chunked\r\n")
+
+    def _body(self, message: dict[str, Any]) -> None:
+        if self.response_complete:
+            raise RuntimeError("the answer has ended already")
+        body: bytes = message.get("body", b"")
+        more: bool = message.get("more_body", False)
+        if self.chunked_encoding:
+            if body and more:
+                self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+            elif body:
+                self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+            elif not more:
+                self.transport.write(b"0\r\n\r\n")
+        elif self.chunked_encoding is False:
+            self.expected_content_length -= len(body)
+            if self.expected_content_length < 0:
+                raise RuntimeError("the answer is longer than its Content-Length")
+            if body:
+                self.transport.write(body)
+        elif self.close_delimited and body:
+            self.transport.write(body)
+        if not more:
+            self._complete()
+
+    def _complete(self) -> None:
+        if self.expected_content_length:
+            self.cut()
+            return
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            if self.more_body:
+                self.linger()
+            else:
+                self.transport.close()
+        self.on_response()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """ASGI ``receive``; what a client was asked to wait for with ``Expect`` is asked for here."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+        if self.more_body and not self.body and not self.disconnected and not self.response_complete:
+            self.flow.resume_reading()
+            self.message_event.clear()
+            await self.message_event.wait()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        body, self.body = bytes(self.body), bytearray()
+        self.flow.resume_reading()  # even after the last piece, else a client's leaving would go unnoticed
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+
+def _nothing() -> None:
+    """What a finished cycle calls back."""
+
+
+class Listener(HttpToolsProtocol):
+    """One client connection."""
+
+    deadlines = Deadlines()
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.deadline = NEVER
+        self._stalled_since = NEVER
+        self._in_head = False
+        self._head_bytes = 0
+        self._hosts = 0
+        self._refusal: tuple[int, str, str] | None = None
+        self._refused = False
+        self._running: tuple[RequestResponseCycle, asyncio.Task[None]] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connected; from now on its first request must come."""
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = get_local_addr(transport)
+        self.client = get_remote_addr(transport)
+        self.scheme = "http"
+        self.deadline = self.loop.time() + self.deadlines.head
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone: whatever runs for it is cancelled, now."""
+        super().connection_lost(exc)
+        self.deadline = self._stalled_since = NEVER
+        for cycle, _app in self.pipeline:
+            cycle.disconnected = True
+        self.pipeline.clear()
+        if self._running is not None:
+            cycle, task = self._running
+            if not task.done():
+                cycle.disconnected = True
+                task.cancel()
+
+    # Receiving
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, unless this connection has been refused."""
+        if self._refused:
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+        elif self.deadline != NEVER and (self.cycle is None or self.cycle.response_complete):
+            self.deadline = self.loop.time() + self.deadlines.head
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # answered as the plain HTTP request it also is
+        except httptools.HttpParserError:
+            self._refusal = self._refusal or (400, "The request is not valid HTTP.", "bad_request")
+        if self._in_head and self._head_bytes > HEAD_BYTES:
+            self._refusal = _TOO_LARGE
+        if self._refusal is not None:
+            self._refuse(*self._refusal)
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        self._in_head = True
+        self._head_bytes = 0
+        self._hosts = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, counted."""
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: check it and start the application, or queue it behind the one that runs."""
+        self._in_head = False
+        version = self.parser.get_http_version()
+        self._refusal = self._refusal or self._fault(version)
+        if self._refusal is not None:
+            return
+        url = httptools.parse_url(self.url)
+        raw_path = url.path
+        path = raw_path.decode("ascii")
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": "http",
+            "root_path": "",
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": url.query or b"",
+            "headers": self.headers,
+            "state": {},
+        }
+        self._begin(self.scope, version)
+
+    def _fault(self, version: str) -> tuple[int, str, str] | None:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > HEAD_BYTES or len(self.headers) > HEAD_COUNT:
+            return _TOO_LARGE
+        if self._hosts > 1 or (self._hosts == 0 and version != "1.0"):
+            return (400, "A request needs exactly one Host header.", "bad_host")
+        return None
+
+    def _begin(self, scope: HTTPScope, version: str) -> None:
+        before = self.cycle
+        self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=[],
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        self.cycle.linger = self._linger
+        self.deadline = self.loop.time() + self.deadlines.body
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        task = self.loop.create_task(cycle.run_asgi(app))
+        self._running = cycle, task
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def on_body(self, body: bytes) -> None:
+        """Some of a request's body; it earns the client time for more."""
+        cycle = self.cycle
+        if self._refusal is not None or cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+        allowance = self.deadline + len(body) / self.deadlines.body_rate
+        self.deadline = min(allowance, self.loop.time() + self.deadlines.body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole; the client owes nothing now."""
+        if self._refusal is not None:
+            return
+        self.deadline = NEVER
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """The answer is sent; the next request may come, or is here already."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing() or self._refused:
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self.deadline == NEVER:
+            self.deadline = self.loop.time() + self.deadlines.idle
+
+    def _refuse(self, status: int, message: str, code: str) -> None:
+        """Answer a request that cannot be served and close; an answer under way is finished first."""
+        self._refused = True
+        self._refusal = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+            if self.cycle.more_body:
+                self.transport.close()
+            return
+        body = error_body(message, "invalid_request_error", code)
+        self.transport.write(
+            STATUS_LINE[status]
+            + b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+            + body
+        )
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close, but read on for a moment: closing over unread bytes would reset the answer on its way."""
+        self._refused = True
+        self.flow.resume_reading()
+        self.deadline = self.loop.time() + self.deadlines.linger
+        with contextlib.suppress(OSError, RuntimeError):
+            self.transport.write_eof()
+
+    # Time
+
+    def pause_writing(self) -> None:
+        """The client does not keep up."""
+        self._stalled_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client took something."""
+        self._stalled_since = NEVER
+        super().resume_writing()
+
+    def check(self, now: float) -> None:
+        """Close the connection when its client is late."""
+        if now - self._stalled_since > self.deadlines.stall:
+            self.transport.abort()
+        elif self.flow.read_paused:
+            # We are not reading: time spent waiting for an upstream is not the client's.
+            if self.deadline != NEVER:
+                self.deadline = now + self.deadlines.body
+        elif now > self.deadline:
+            self.deadline = NEVER
+            if self._in_head and not self._refused:
+                self._refuse(408, "The request did not come in time.", "request_timeout")
+            else:
+                self.transport.abort() if self._unanswered() else self.transport.close()
+
+    def _unanswered(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+
+_TOO_LARGE = (431, f"Request headers are limited to {HEAD_BYTES >> 10} KiB and {HEAD_COUNT}.", "headers_too_large")
+
+
+def sweep(connections: Iterable[object], now: float) -> None:
+    """Check every connection's deadline; call about once a second with the loop's time."""
+    for connection in list(connections):
+        if isinstance(connection, Listener):
+            with contextlib.suppress(RuntimeError):
+                connection.check(now)

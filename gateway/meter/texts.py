@@ -1,0 +1,174 @@
+"""Which texts of an exchange a model reads and writes, for counting when the upstream reported nothing.
+
+Overhead of chats: 3 tokens a message, 1 for a name, and 3 that open the answer
+(https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken). What has no text, such as an image or a
+conversation that the provider keeps, cannot be counted: ``None``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gateway.raw import Exchange, Json
+
+PER_MESSAGE = 3
+PER_NAME = 1
+PER_ANSWER = 3
+
+Count = Callable[[str], int]
+"""From a text to its number of tokens."""
+
+_MEDIA = frozenset({"image_url", "input_image", "input_audio", "input_file", "file", "image", "document", "video_url"})
+_REMEMBERED = ("previous_response_id", "conversation", "prompt")
+_TEXT_FIELDS = ("text", "refusal", "thinking", "reasoning_content", "reasoning", "arguments", "output", "code", "name")
+
+
+class Uncountable(Exception):
+    """A part of the input that is not text."""
+
+
+def input_tokens(exchange: Exchange, count: Count) -> int | None:
+    """Tokens the model read, or ``None`` when that cannot be told from the request."""
+    request = exchange.request
+    kind = kind_of(exchange.call.route)
+    if not isinstance(request, dict) or kind == "":
+        return None
+    try:
+        return _INPUTS[kind](request, count)
+    except (Uncountable, RecursionError):
+        return None
+
+
+def output_tokens(exchange: Exchange, count: Count) -> int | None:
+    """Tokens the model wrote, as far as they came; ``None`` when a part of them was not captured."""
+    kind = kind_of(exchange.call.route)
+    response = exchange.response
+    if kind == "embeddings":
+        return 0
+    if exchange.reply.tail or kind == "" or not (response is None or isinstance(response, dict)):
+        return None
+    return sum(count(text) for text in _written(response or {}))
+
+
+def kind_of(route: str) -> str:
+    """``chat``, ``completions``, ``embeddings``, ``responses`` or ``messages``; empty for routes of other kinds."""
+    for ending, kind in _KINDS.items():
+        if route.endswith(ending):
+            return kind
+    return ""
+
+
+_KINDS = {
+    "/chat/completions": "chat",
+    "/completions": "completions",
+    "/embeddings": "embeddings",
+    "/responses": "responses",
+    "/v1/messages": "messages",
+}
+
+
+def _chat(request: dict[str, Any], count: Count) -> int:
+    tokens = PER_ANSWER + _messages(request.get("messages"), count)
+    return tokens + _schemas(request, count)
+
+
+def _messages(messages: Json, count: Count) -> int:
+    tokens = 0
+    for message in messages if isinstance(messages, list) else ():
+        if not isinstance(message, dict):
+            continue
+        tokens += PER_MESSAGE
+        if isinstance(role := message.get("role"), str):
+            tokens += count(role)
+        if isinstance(name := message.get("name"), str):
+            tokens += PER_NAME + count(name)
+        rest = {key: value for key, value in message.items() if key not in ("role", "name")}
+        tokens += sum(count(text) for text in _read(rest))
+    return tokens
+
+
+def _schemas(request: dict[str, Any], count: Count) -> int:
+    """Tools and answer schemas, as their JSON: providers rewrite them in a way they do not tell, close to this."""
+    schemas = [request[key] for key in ("tools", "functions", "response_format") if request.get(key)]
+    return sum(count(json.dumps(schema, ensure_ascii=False, separators=(",", ":"))) for schema in schemas)
+
+
+def _prompts(key: str) -> Callable[[dict[str, Any], Count], int]:
+    def tokens(request: dict[str, Any], count: Count) -> int:
+        return _prompt(request.get(key), count)
+
+    return tokens
+
+
+def _prompt(prompt: Json, count: Count) -> int:
+    """A text, token ids, or a list of either."""
+    if isinstance(prompt, str):
+        return count(prompt)
+    if not isinstance(prompt, list):
+        raise Uncountable
+    return sum(1 if isinstance(item, int) else _prompt(item, count) for item in prompt)
+
+
+def _responses(request: dict[str, Any], count: Count) -> int:
+    if any(request.get(key) for key in _REMEMBERED):
+        raise Uncountable
+    given = request.get("input")
+    tokens = PER_ANSWER + _schemas(request, count)
+    if isinstance(instructions := request.get("instructions"), str):
+        tokens += PER_MESSAGE + count("system") + count(instructions)
+    if isinstance(given, str):
+        return tokens + PER_MESSAGE + count("user") + count(given)
+    return tokens + _messages(given, count)
+
+
+def _anthropic(request: dict[str, Any], count: Count) -> int:
+    tokens = _chat(request, count)
+    if system := request.get("system"):
+        tokens += PER_MESSAGE + sum(count(text) for text in _read(system))
+    return tokens
+
+
+_INPUTS: dict[str, Callable[[dict[str, Any], Count], int]] = {
+    "chat": _chat,
+    "completions": _prompts("prompt"),
+    "embeddings": _prompts("input"),
+    "responses": _responses,
+    "messages": _anthropic,
+}
+
+
+def _read(value: Json) -> Iterator[str]:
+    """The texts of a message. Raises ``Uncountable`` on a picture and the like."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _read(item)
+    elif isinstance(value, dict):
+        if value.get("type") in _MEDIA:
+            raise Uncountable
+        if value.get("type") == "tool_use":
+            yield json.dumps(value.get("input"), ensure_ascii=False)
+        for key in ("content", "tool_calls", "function_call", "function", "summary", *_TEXT_FIELDS):
+            if value.get(key):
+                yield from _read(value[key])
+
+
+def _written(response: dict[str, Any]) -> Iterator[str]:
+    """The texts of an answer: every choice, or every output item, or every content block."""
+    choices = response.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict):
+            yield from _texts(choice.get("message"))
+            yield from _texts(choice.get("text"))
+    for key in ("output", "content"):
+        yield from _texts(response.get(key))
+
+
+def _texts(value: Json) -> Iterator[str]:
+    try:
+        yield from _read(value)
+    except Uncountable:
+        return

@@ -1,0 +1,245 @@
+"""``/v1``: who may call, where it goes, and what is recorded of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway import asked as reading
+from gateway import envelope as envelopes
+from gateway import mark, metrics, splice
+from gateway.asked import UNREAD, Asked
+from gateway.callid import CallIds
+from gateway.capture import HEAD_BYTES
+from gateway.config import Config
+from gateway.envelope import Envelope
+from gateway.errors import RequestRefused
+from gateway.flight import Flight, Flights, Journal
+from gateway.forward import Answer, Client, UpstreamFailed
+from gateway.keys import INTERNAL, OPEN, Grant, Keys
+from gateway.passage import Header, Message, Passage, Receive, Send
+from gateway.paths import Layout
+from gateway.raw import Call, Ended
+from gateway.upstreams import ASKED_FOR_USAGE, READ, Choice, Routes, has_dots, request_head, template
+
+
+class Gate:
+    """The key check. Whoever is past it is counted."""
+
+    def __init__(self, settings: Config, layout: Layout) -> None:
+        self._keys = Keys(settings.keys)
+        self._layout = layout
+        self._ours = self._keys.ours if self._keys else None
+
+    def open(self, headers: list[Header]) -> tuple[Envelope, Grant]:
+        """Read a request's headers and find who sends it. Raises ``RequestRefused`` (401)."""
+        envelope = envelopes.read(headers, self._ours)
+        if envelope.internal and mark.matches(self._layout, envelope.internal):
+            return envelope, INTERNAL
+        if not self._keys:
+            return envelope, OPEN
+        grant = self._keys.find(envelope.tokens)
+        if grant is None:
+            raise RequestRefused(
+                401,
+                "This gateway needs one of its keys: send it as 'Authorization: Bearer …' or 'x-gateway-key'.",
+                code="invalid_api_key",
+            )
+        return envelope, grant
+
+
+class Proxy:
+    """Serves ``/v1``."""
+
+    def __init__(
+        self,
+        settings: Config,
+        gate: Gate,
+        journal: Journal,
+        flights: Flights,
+        client: Client,
+        routes: Routes,
+        ids: CallIds,
+        clock: Callable[[], float],
+    ) -> None:
+        self._gate = gate
+        self._journal = journal
+        self._flights = flights
+        self._client = client
+        self._routes = routes
+        self._ids = ids
+        self._clock = clock
+        self._no_content = settings.capture == "metadata"
+        self._refuse_when_full = settings.journal.on_full == "refuse"
+
+    async def serve(self, scope: Message, receive: Receive, send: Send, cross_origin: list[Header]) -> None:
+        """Serve one request. Raises ``RequestRefused`` only before it was accepted."""
+        envelope, grant = self._gate.open(scope["headers"])
+        if self._refuse_when_full and self._journal.full:
+            raise RequestRefused(
+                503, "The gateway's journal is full.", type="server_error", code="journal_full", retry_after_s=5
+            )
+        self._journal.accept()
+        flight = Flight(self._ids.next(), asyncio.current_task())
+        passage = Passage(scope, receive, send, envelope, grant, flight, self._flights, self._clock)
+        passage.cross_origin = cross_origin
+        self._flights.start(flight)
+        ended = Ended.REJECTED
+        try:
+            await self._carry(passage)
+        except RequestRefused as refusal:
+            self._describe(passage)
+            metrics.refused.labels(refusal.code or refusal.type).inc()
+            await passage.refuse(refusal)
+        except UpstreamFailed as failure:
+            await passage.fail(failure)
+        except asyncio.CancelledError:
+            if not flight.expired:
+                ended = Ended.CLIENT_GONE
+                raise
+            if flight.task is not None:
+                flight.task.uncancel()
+            await passage.fail(UpstreamFailed(Ended.UPSTREAM_TIMEOUT, "The upstream did not answer in time."))
+        finally:
+            # Counts only when nothing was recorded yet. Synchronous: a cancelled task may not await again.
+            self._describe(passage)
+            self._flights.finish(flight, ended)
+
+    async def _carry(self, passage: Passage) -> None:
+        if has_dots(passage.raw_path):
+            raise RequestRefused(400, "The path may not contain dot segments.", code="bad_path")
+        if passage.envelope.upgrade == b"websocket":
+            raise RequestRefused(501, "WebSockets are not supported by this gateway yet.", code="not_supported")
+        if passage.method == "POST" and passage.path in READ:
+            await self._read(passage)
+        else:
+            await self._pass(passage)
+
+    async def _read(self, passage: Passage) -> None:
+        """A route whose request is read: model, identity, usage."""
+        envelope, flight = passage.envelope, passage.flight
+        flight.reading = True
+        body = await passage.body()
+        plain = not envelope.content_encoding or envelope.content_encoding == b"identity"
+        asked = reading.read(body) if plain else UNREAD
+        choice = self._choose(passage, asked.model)
+        sent, added = _spliced(passage, body, asked, choice)
+        flight.call = self._call(passage, choice, asked, body, usage_added=added)
+        self._check_grant(passage, asked.model)
+        method = passage.method.encode()
+        head = request_head(
+            choice.target, method, passage.raw_path, passage.query, envelope, length=len(sent), plain=added
+        )
+        self._set_times(passage, choice)
+        answer = await self._client.ask(choice.target, passage.method, head, sent, passage)
+        self._flights.let_go(flight, HEAD_BYTES)
+        del body, sent
+        await self._relay(passage, answer, usage_added=added)
+
+    async def _pass(self, passage: Passage) -> None:
+        """Any other route: bodies stream through, numbers are kept."""
+        envelope = passage.envelope
+        choice = self._choose(passage, "")
+        passage.flight.call = self._call(passage, choice, UNREAD, b"")
+        if passage.method not in ("GET", "HEAD", "DELETE"):
+            self._check_grant(passage, "")
+        has_body = envelope.chunked or bool(envelope.content_length)
+        head = request_head(
+            choice.target,
+            passage.method.encode(),
+            passage.raw_path,
+            passage.query,
+            envelope,
+            length=envelope.content_length,
+            chunked=envelope.chunked,
+        )
+        self._set_times(passage, choice)
+        if has_body:
+            answer = await self._client.ask_streaming(
+                choice.target, passage.method, head, passage.pieces(), passage, chunked=envelope.chunked
+            )
+        else:
+            answer = await self._client.ask(choice.target, passage.method, head, b"", passage)
+        await self._relay(passage, answer, usage_added=False)
+
+    async def _relay(self, passage: Passage, answer: Answer, *, usage_added: bool) -> None:
+        try:
+            await passage.relay(answer, usage_added=usage_added)
+        finally:
+            answer.close()
+
+    def _choose(self, passage: Passage, model: str) -> Choice:
+        choice = self._routes.choose(model, passage.envelope.upstream)
+        if choice is None:
+            raise RequestRefused(400, "x-gateway-upstream names no configured upstream.", code="unknown_upstream")
+        return choice
+
+    def _check_grant(self, passage: Passage, model: str) -> None:
+        if passage.grant.allows(model):
+            return
+        if model:
+            raise RequestRefused(
+                403, "The gateway key is not allowed to use this model.", type="permission_error", code="model_denied"
+            )
+        raise RequestRefused(
+            403,
+            "The gateway key is limited to certain models, and this request's model cannot be told.",
+            type="permission_error",
+            code="model_denied",
+        )
+
+    def _set_times(self, passage: Passage, choice: Choice) -> None:
+        times = choice.target.timeouts
+        passage.first_byte_s = times.first_byte
+        passage.idle_s = times.idle
+        if times.total is not None:
+            passage.flight.total_deadline = self._clock() + times.total
+
+    def _describe(self, passage: Passage) -> None:
+        """A call that ended before it was read is still told by what its head said."""
+        if passage.flight.call is None:
+            choice = self._routes.choose("", "")
+            assert choice is not None
+            passage.flight.call = self._call(passage, choice, UNREAD, b"")
+
+    def _call(self, passage: Passage, choice: Choice, asked: Asked, body: bytes, *, usage_added: bool = False) -> Call:
+        envelope, flight, grant = passage.envelope, passage.flight, passage.grant
+        said = reading.identity(asked)
+        return Call(
+            id=flight.id,
+            started_at=flight.started_at,
+            method=passage.method,
+            path=passage.path,
+            route=template(passage.path),
+            upstream=choice.target.name,
+            pattern=choice.pattern,
+            model=asked.model,
+            stream=bool(asked.stream),
+            key=grant.name,
+            team=grant.team,
+            user=envelope.user or said.user or grant.user,
+            session=envelope.session or said.session,
+            trace=envelope.trace or said.trace,
+            prompt=envelope.prompt or said.prompt,
+            tags=envelope.tags or said.tags,
+            origin="judge" if grant is INTERNAL else "product",
+            no_content=self._no_content or envelope.no_content,
+            usage_added=usage_added,
+            content_type=envelope.content_type.decode("latin-1"),
+            content_encoding=envelope.content_encoding.decode("latin-1"),
+            body=body if len(body) <= HEAD_BYTES else body[:HEAD_BYTES],
+            body_size=len(body),
+            body_truncated=len(body) > HEAD_BYTES,
+        )
+
+
+def _spliced(passage: Passage, body: bytes, asked: Asked, choice: Choice) -> tuple[bytes, bool]:
+    """The body as the upstream shall read it, and whether usage was asked for in the client's place."""
+    sent = body
+    if choice.rename is not None:
+        sent = splice.rename(sent, choice.rename) or sent
+    if asked.stream and choice.target.stream_usage and passage.path in ASKED_FOR_USAGE:
+        asking = splice.ask_usage(sent)
+        if asking is not None:
+            return asking, True
+    return sent, False

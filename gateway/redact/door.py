@@ -1,0 +1,272 @@
+"""The only door from raw to clean: Exchange to Record, Note to Score. It fails closed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+
+from gateway import metrics, telemetry
+from gateway.identity import Pseudonyms
+from gateway.model import WITHHELD, Finding, Record, Score, Usage
+from gateway.raw import Capture, Exchange, Json, Note
+from gateway.redact import policy
+from gateway.redact.copies import Copies, learned
+from gateway.redact.deadline import Deadline, RedactionFailed
+from gateway.redact.names import name_recognisers
+from gateway.redact.normalise import printable
+from gateway.redact.patterns import pattern_recognisers
+from gateway.redact.placeholder import Placeholders
+from gateway.redact.recogniser import Recogniser
+from gateway.redact.scan import Scanner
+from gateway.redact.secrets import secret_recognisers
+from gateway.redact.walk import Leaf, Tree, Walker, dumped, leaves, rebuilt
+
+VERSION = 1
+"""Counts up when what is found changes; part of ``Record.redaction``."""
+REDACTED = "[redacted]"
+"""Stands for a short field whose value is none of the known ones."""
+MAX_FINDINGS = 1_000
+
+log = telemetry.log("redact")
+
+
+class Redactor:
+    """Makes clean records of raw calls. Not for use by two threads at once."""
+
+    def __init__(
+        self,
+        profile: str,
+        pseudonyms: Pseudonyms,
+        extra_recognisers: Sequence[Recogniser] = (),
+        timeout: float = 30.0,
+    ) -> None:
+        """``profile``: ``fast``, or ``standard`` with NER (raises ``MissingExtra``). ``timeout``: seconds a call."""
+        if profile not in ("fast", "standard"):
+            raise ValueError("profile: expected fast or standard")
+        self._pseudonyms = pseudonyms
+        self._deadline = Deadline(timeout)
+        patterns = (*extra_recognisers, *secret_recognisers(), *pattern_recognisers(), *name_recognisers())
+        prose: tuple[Recogniser, ...] = ()
+        if profile == "standard":
+            from gateway.redact.ner import NerRecogniser  # three seconds and 200 MB that ``fast`` does without
+
+            prose = (NerRecogniser(self._deadline.check),)
+        self._scanner = Scanner(patterns, prose)
+        self._version = f"{profile}/{VERSION}"
+
+    def record(self, exchange: Exchange, usage: Usage, *, content: bool) -> Record:
+        """The stored row of a call. Without ``content``, or when redaction fails, its text is ``[withheld]``."""
+        fields = _Fields(self._word, exchange)
+        request, response = _withheld(exchange.request), _withheld(exchange.response)
+        findings: tuple[Finding, ...] = ()
+        capture = str(exchange.reply.capture)
+        if not content:
+            capture = str(Capture.WITHHELD) if request or response else capture
+        elif exchange.call.body_truncated and capture == Capture.FULL:
+            capture = str(Capture.TRUNCATED)
+        if content:
+            try:
+                with self._deadline.running():
+                    request, response, findings, copies = self._bodies(exchange)
+                fields.without(copies)
+            except Exception as error:  # whatever went wrong in there, the text must not come out
+                self._failed(error, exchange.call.id)
+                request, response = _withheld(exchange.request), _withheld(exchange.response)
+                findings, capture = (), str(Capture.WITHHELD)
+        return self._record(exchange, usage, fields, capture, request, response, findings)
+
+    def _record(
+        self,
+        exchange: Exchange,
+        usage: Usage,
+        fields: _Fields,
+        capture: str,
+        request: str,
+        response: str,
+        findings: tuple[Finding, ...],
+    ) -> Record:
+        call, reply = exchange.call, exchange.reply
+        identity = self._pseudonyms.identity
+        return Record(
+            id=call.id if policy.OUR_ID.fullmatch(call.id) else self._pseudonyms.reference(call.id),
+            started_at=call.started_at // 1_000_000,
+            method=call.method if call.method in policy.METHODS else REDACTED,
+            route=fields.route,
+            upstream=fields.upstream,
+            pattern=fields.pattern,
+            model=fields.model,
+            response_model=fields.response_model,
+            key=fields.key,
+            team=fields.team,
+            user=printable(identity(call.user)),
+            session=printable(identity(call.session)),
+            trace=printable(identity(call.trace)),
+            prompt=fields.prompt,
+            tags=fields.tags,
+            response_ref=self._pseudonyms.reference(exchange.response_id),
+            origin=call.origin if call.origin in policy.ORIGINS else REDACTED,
+            status=reply.status,
+            ended=str(reply.ended),
+            capture=capture,
+            stream=exchange.stream or call.stream,
+            finish_reason=_known(",".join(exchange.finish_reasons), policy.FINISH_REASONS),
+            service_tier=_known(exchange.service_tier, policy.SERVICE_TIERS),
+            error_code=fields.error_code,
+            latency_ms=(reply.last_byte or reply.first_byte or 0) / 1e6,
+            ttft_ms=None if reply.first_byte is None else reply.first_byte / 1e6,
+            request_bytes=call.body_size,
+            response_bytes=reply.size,
+            usage=usage,
+            request=request,
+            response=response,
+            findings=findings,
+            redaction=self._version,
+        )
+
+    def score(self, note: Note) -> Score:
+        """Somebody's word on a call. Its reason is redacted, or withheld when that fails."""
+        try:
+            with self._deadline.running():
+                why = self._text(note.why, "why") if note.why else ""
+        except Exception as error:  # as for a call: fails closed
+            self._failed(error, note.id)
+            why = WITHHELD
+        ours = policy.OUR_ID.fullmatch(note.target)
+        return Score(
+            id=note.id if policy.OUR_ID.fullmatch(note.id) else self._pseudonyms.reference(note.id),
+            at=note.at // 1_000_000,
+            target=note.target if ours else self._pseudonyms.reference(note.target),
+            name=self._word(note.name),
+            source=note.source if note.source in policy.SOURCES else REDACTED,
+            rater=printable(self._pseudonyms.identity(note.rater)),
+            value=note.value if note.value is not None and math.isfinite(note.value) else None,
+            label=self._word(note.label),
+            why=why,
+            version=self._word(note.version),
+        )
+
+    def _failed(self, error: Exception, id: str) -> None:
+        why = error.why if isinstance(error, RedactionFailed) else "error"
+        metrics.withheld.labels(why).inc()
+        log.warning("text withheld", why=why, id=id if policy.OUR_ID.fullmatch(id) else "", error=error)
+
+    def _word(self, value: str, form: re.Pattern[str] = policy.OPERATOR_WORD) -> str:
+        """A name the operator or an API gave to something: kept when it is one and no recogniser knows it."""
+        if not value:
+            return ""
+        try:
+            if form.fullmatch(value) and not self._scanner.scan(value, words=True).spans:
+                return value
+        except Exception as error:  # a recogniser that breaks has not said that the word is clean
+            log.warning("a word withheld", error=error)
+            return WITHHELD
+        return REDACTED
+
+    def _text(self, text: str, path: str) -> str:
+        scanned = self._scanner.scan(text)
+        scanned = learned([scanned]).mark(scanned)
+        return _Rendering(Copies()).text(Leaf(path, text, scanned, text))
+
+    def _bodies(self, exchange: Exchange) -> tuple[str, str, tuple[Finding, ...], Copies]:
+        """Both texts, redacted with one set of placeholders. Two passes: find in all leaves, then cut from all."""
+        walker = Walker(self._scanner, self._pseudonyms, self._deadline.check)
+        trees = [self._tree(walker, exchange.request, "request"), self._tree(walker, exchange.response, "response")]
+        if exchange.unparsed and "event-stream" in exchange.reply.content_type and isinstance(exchange.response, str):
+            # A stream that could not be put together: a value may lie cut in two where no recogniser sees it.
+            trees[1] = None
+        copies = learned(leaf.scanned for tree in trees if tree for leaf in leaves(tree))
+        rendering = _Rendering(copies, self._deadline.check)
+        texts = []
+        for tree, value in zip(trees, (exchange.request, exchange.response), strict=True):
+            if tree is None:
+                texts.append(_withheld(value))
+                continue
+            made = rebuilt(tree, rendering.said)
+            texts.append(printable(made if isinstance(value, str) and isinstance(made, str) else dumped(made)))
+        return texts[0], texts[1], tuple(rendering.findings.values()), copies
+
+    def _tree(self, walker: Walker, value: Json, path: str) -> Tree | None:
+        return None if value is None or value == "" else walker.walk(value, path)
+
+
+class _Rendering:
+    """What becomes of the leaves of one call, and what was removed from them."""
+
+    def __init__(self, copies: Copies, tick: Callable[[], None] = lambda: None) -> None:
+        self._copies = copies
+        self._tick = tick
+        self._placeholders = Placeholders()
+        self.findings: dict[tuple[str, str], Finding] = {}
+
+    def said(self, leaf: Leaf) -> Json:
+        """A leaf's text with placeholders, or the leaf as it was."""
+        self._tick()
+        marked = self._copies.mark(leaf.scanned) if self._copies else leaf.scanned
+        if not marked.spans:
+            return leaf.kept
+        leaf.scanned = marked
+        return self.text(leaf)
+
+    def text(self, leaf: Leaf) -> str:
+        """The source text with every span's source range replaced."""
+        pieces, at = [], 0
+        for span, value in leaf.scanned.values():
+            start, end = leaf.scanned.form.source(span.start, span.end)
+            if start < at:
+                start = at  # two spans within one source character share its placeholder's place
+            placeholder = self._placeholders.of(span.entity, value)
+            pieces += [leaf.text[at:start], placeholder]
+            at = max(at, end)
+            if len(self.findings) < MAX_FINDINGS:
+                found = Finding(leaf.path, span.entity, span.name, round(span.score, 2))
+                self.findings.setdefault((leaf.path, placeholder), found)
+        return printable("".join([*pieces, leaf.text[at:]]))
+
+
+class _Fields:
+    """The short fields of a record."""
+
+    def __init__(self, word: Callable[..., str], exchange: Exchange) -> None:
+        call = exchange.call
+        self.route = word(call.route) if "{" not in call.route else _template(call.route, word)
+        self.upstream = word(call.upstream)
+        self.pattern = call.pattern if call.pattern == "*" else _template(call.pattern, word)
+        self.model = word(exchange.model or call.model, policy.MODEL_NAME)
+        self.response_model = word(exchange.response_model, policy.MODEL_NAME)
+        self.key = word(call.key)
+        self.team = word(call.team)
+        self.prompt = word(call.prompt)
+        self.tags = {word(key): word(value) for key, value in call.tags.items()}
+        self.error_code = word(exchange.error_code or exchange.error_type)
+
+    def without(self, copies: Copies) -> None:
+        """Redact the clients' words in which a value of the bodies stands."""
+        for name in ("model", "response_model", "prompt", "error_code"):
+            if _holds(copies, getattr(self, name)):
+                setattr(self, name, REDACTED)
+        self.tags = {
+            REDACTED if _holds(copies, key) else key: REDACTED if _holds(copies, value) else value
+            for key, value in self.tags.items()
+        }
+
+
+def _template(value: str, word: Callable[[str], str]) -> str:
+    """A route template or a configured glob: judged without its marks."""
+    bare = "".join(char for char in value if char not in "{}*?[]!")
+    return value if not bare or word(bare) == bare else REDACTED
+
+
+def _holds(copies: Copies, word: str) -> bool:
+    return bool(word) and copies.has(word)
+
+
+def _withheld(value: Json) -> str:
+    """What stands for a body whose text is not kept."""
+    return "" if value is None or value == "" else WITHHELD
+
+
+def _known(value: str, known: frozenset[str]) -> str:
+    if not value:
+        return ""
+    return ",".join(part if part in known else REDACTED for part in value.split(","))

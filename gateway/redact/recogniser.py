@@ -1,0 +1,82 @@
+"""What finds personal data: the seam that every recogniser stands behind. PURE."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+
+class Span(NamedTuple):
+    """A piece of a text, end exclusive: what it is, how sure (0..1), and whose word that is."""
+
+    start: int
+    end: int
+    entity: str
+    score: float
+    name: str
+
+
+@runtime_checkable
+class Recogniser(Protocol):
+    """Finds personal data in a normalised text. May raise: then the whole call's text is withheld."""
+
+    @property
+    def name(self) -> str:
+        """A short constant, kept in findings."""
+        ...
+
+    def find(self, text: str) -> Iterable[Span]:
+        """Spans of ``text``; they may overlap and need no order."""
+        ...
+
+
+Check = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A pattern that tells one entity.
+
+    ``needs``: one of these must occur in the lower-cased text, else the pattern is not tried. ``group`` is the part
+    that is removed. ``check`` has the last word on that part.
+    """
+
+    entity: str
+    score: float
+    pattern: re.Pattern[str]
+    needs: tuple[str, ...] = ()
+    digits: bool = False
+    group: int | str = 0
+    check: Check | None = None
+
+
+_DIGIT = re.compile(r"\d")
+
+
+class RuleRecogniser:
+    """Rules tried one after the other, each only where its cheap precondition holds."""
+
+    def __init__(self, name: str, rules: Sequence[Rule]) -> None:
+        self._name = name
+        self._rules = tuple(rules)
+
+    @property
+    def name(self) -> str:
+        """The name given."""
+        return self._name
+
+    def find(self, text: str) -> Iterator[Span]:
+        """Every match of every rule."""
+        lowered = text.lower()
+        has_digit = _DIGIT.search(text) is not None
+        for rule in self._rules:
+            if rule.digits and not has_digit:
+                continue
+            if rule.needs and not any(need in lowered for need in rule.needs):
+                continue
+            for match in rule.pattern.finditer(text):
+                start, end = match.span(rule.group)
+                if start < end and (rule.check is None or rule.check(text[start:end])):
+                    yield Span(start, end, rule.entity, rule.score, self._name)

@@ -1,0 +1,148 @@
+"""The redactor process: journal segment → wire → meter → redact → outbox.
+
+A segment is handed over whole and exactly once (see ``gateway.journal``); a redactor that dies in the middle leaves it
+to the next. A call that fails is kept with its numbers and its text withheld. A call that kills the process
+``MAX_ATTEMPTS`` times is put into the sealed quarantine, so that one poisoned call cannot stop the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from gateway import metrics, telemetry
+from gateway.config import Config, state_dir
+from gateway.errors import JournalError, OutboxError
+from gateway.identity import Pseudonyms
+from gateway.installkey import InstallKey
+from gateway.journal import Broken, Lease, Segments
+from gateway.meter import Meter
+from gateway.model import Clean, Record
+from gateway.outbox import Outbox
+from gateway.paths import Layout
+from gateway.raw import Note, Whole
+from gateway.redact import Redactor
+from gateway.wire import parse
+
+MAX_ATTEMPTS = 3
+IDLE_S = 0.1
+DRAIN_S = 25.0
+WATCHDOG_GRACE_S = 15.0
+
+log = telemetry.log("redactor")
+
+
+class Watchdog:
+    """Ends the process when one call outlives its time box by far: a hang in native code stops no other way."""
+
+    def __init__(self, limit_s: float, give_up: Callable[[], None] = lambda: os._exit(70)) -> None:
+        self._limit = limit_s
+        self._give_up = give_up
+        self._began: float | None = None
+        threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
+
+    def begin(self) -> None:
+        """A call is being worked on."""
+        self._began = time.monotonic()
+
+    def end(self) -> None:
+        """It is done."""
+        self._began = None
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(1.0)
+            began = self._began
+            if began is not None and time.monotonic() - began > self._limit:
+                log.error("a call outlived its time box", limit_s=self._limit)
+                self._give_up()
+
+
+class Worker:
+    """Turns leased segments into outbox batches."""
+
+    def __init__(self, config: Config, redactor: Redactor, meter: Meter, watchdog: Watchdog) -> None:
+        self._config = config
+        self._redactor = redactor
+        self._meter = meter
+        self._watchdog = watchdog
+
+    def work_off(self, lease: Lease) -> None:
+        """Process one segment and hand it over. Raises ``OSError`` or ``OutboxError`` when the outbox is full."""
+        expired = time.time() - lease.created_at > self._config.journal.max_age
+        items: list[Clean] = []
+        for index, entry in lease.entries():
+            if isinstance(entry, Broken) or lease.attempt(index) > MAX_ATTEMPTS:
+                log.warning("quarantined", segment=lease.name, index=index, broken=isinstance(entry, Broken))
+                lease.quarantine(index)
+                continue
+            self._watchdog.begin()
+            items.append(self._clean(entry, expired=expired))
+            self._watchdog.end()
+        lease.commit(items)
+        for item in items:
+            if isinstance(item, Record):
+                _count(item)
+
+    def _clean(self, entry: Whole | Note, *, expired: bool) -> Clean:
+        if isinstance(entry, Note):
+            return self._redactor.score(entry)
+        with metrics.redact.time():
+            exchange = parse(entry)
+            usage = self._meter.usage(exchange)
+            keep = not (expired or exchange.call.no_content or self._config.capture == "metadata")
+            return self._redactor.record(exchange, usage, content=keep)
+
+
+def _count(record: Record) -> None:
+    usage = record.usage
+    kinds = (("input", usage.input_tokens), ("output", usage.output_tokens), ("cached", usage.cached_input_tokens))
+    for kind, tokens in kinds:
+        if tokens:
+            metrics.tokens.labels(record.pattern, kind, record.origin).inc(tokens)
+    if usage.cost_usd is not None:
+        metrics.cost.labels(record.pattern, record.origin).inc(float(usage.cost_usd))
+    elif usage.input_tokens is not None:
+        metrics.unpriced.labels(record.pattern).inc()
+    for finding in record.findings:
+        metrics.findings.labels(finding.entity).inc()
+
+
+def run(config: Config, layout: Layout, index: int) -> None:
+    """Work until SIGTERM, then drain what is there (at most ``DRAIN_S`` seconds) and return."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    key = InstallKey.load(config.journal_key, state_dir(), config.data_dir)
+    segments = Segments(layout, key)
+    outbox = Outbox(layout.outbox)
+    redactor = Redactor(
+        config.redact.profile,
+        Pseudonyms(key.derive("identity"), plain=config.identity.plain),
+        timeout=config.redact.timeout,
+    )
+    worker = Worker(
+        config, redactor, Meter(config.prices.overrides), Watchdog(config.redact.timeout + WATCHDOG_GRACE_S)
+    )
+    (layout.run / f"redactor-{index}.ready").touch()
+    drain_until: float | None = None
+    while True:
+        if stop.is_set() and drain_until is None:
+            drain_until = time.monotonic() + DRAIN_S
+        lease = segments.lease() if outbox.bytes() < config.outbox.max_bytes else None
+        if lease is None or (drain_until is not None and time.monotonic() > drain_until):
+            if drain_until is not None:
+                return
+            stop.wait(IDLE_S)
+            continue
+        try:
+            worker.work_off(lease)
+        except (OSError, OutboxError, JournalError) as error:
+            # Most likely a full disk: the segment stays sealed where it is and is tried again.
+            log.warning("the outbox did not take a batch", segment=lease.name, error=error)
+            stop.wait(1.0)
+        finally:
+            lease.release()

@@ -1,0 +1,121 @@
+"""The one way to a ClickHouse, embedded or served: clickhouse-connect clients, and its errors turned into ours."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gateway.errors import MissingExtra, StoreError
+from gateway.store.address import Address
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+CONNECT_S = 5
+ANSWER_S = 30
+"""Seconds until a silent server counts as gone."""
+
+BOUNDS: Mapping[str, Any] = {
+    # Below ANSWER_S, so that a slow question is stopped by the engine and does not run on unwatched.
+    "max_execution_time": 25,
+    "max_memory_usage": 2 << 30,
+    "max_threads": 2,
+    # A mutation is asked for when its outcome is wanted, so wait for it.
+    "mutations_sync": 2,
+}
+"""Settings of every statement: seconds, bytes, threads."""
+
+
+@contextlib.contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raise ``StoreError`` for what the driver raises. Engine messages quote rows: only code and name are kept."""
+    from clickhouse_connect.driver.exceptions import Error
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except Error as error:
+        code, name = getattr(error, "code", None), getattr(error, "name", None)
+        what = f"{name or 'error'} ({code})" if code else type(error).__name__
+        raise StoreError(f"{doing}: {what}") from None
+    except (HTTPError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        # OSError: sockets and a full disk. ValueError and RuntimeError: a half-received answer, or chDB's own binding.
+        raise StoreError(f"{doing}: {type(error).__name__}") from None
+
+
+def require(address: Address) -> None:
+    """Raise ``MissingExtra`` when the embedded engine is wanted and not installed."""
+    if address.embedded and importlib.util.find_spec("chdb") is None:
+        raise MissingExtra("embedded", "the embedded store (store.url is not set)")
+
+
+def connect(address: Address, database: str | None) -> Client:
+    """A client of its own connection. Raises ``StoreError``."""
+    import clickhouse_connect
+
+    arguments = address.client_arguments()
+    if not address.embedded:
+        arguments |= {
+            "connect_timeout": CONNECT_S,
+            "send_receive_timeout": ANSWER_S,
+            "query_retries": 0,
+            # A session would make ClickHouse refuse two questions at the same time.
+            "autogenerate_session_id": False,
+            "dedicated_pool": True,
+        }
+    with translated("connect"):
+        client = clickhouse_connect.get_client(**arguments, settings=dict(BOUNDS))
+        client.database = database
+    return client
+
+
+class Pool:
+    """At most ``size`` clients, each used by one thread at a time; made when first needed."""
+
+    def __init__(self, address: Address, size: int) -> None:
+        self._address = address
+        self._idle: list[Client] = []
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(size)
+        self._closed = False
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Client]:
+        """Borrow a client. Raises ``StoreError`` when none comes free within ``ANSWER_S``, or when closed."""
+        if not self._slots.acquire(timeout=ANSWER_S):
+            raise StoreError("busy: every connection is in use")
+        try:
+            client = self._take()
+            try:
+                yield client
+            finally:
+                self._give(client)
+        finally:
+            self._slots.release()
+
+    def _take(self) -> Client:
+        with self._lock:
+            if self._closed:
+                raise StoreError("closed")
+            if self._idle:
+                return self._idle.pop()
+        return connect(self._address, self._address.database)
+
+    def _give(self, client: Client) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(client)
+                return
+        client.close()
+
+    def close(self) -> None:
+        """Close the idle clients now and the others as they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for client in idle:
+            with contextlib.suppress(StoreError), translated("close"):
+                client.close()

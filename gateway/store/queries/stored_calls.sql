@@ -1,0 +1,7 @@
+-- Which calls came into the store after a position?
+SELECT $columns, toUnixTimestamp64Micro(stored_at) AS stored_us
+FROM calls
+WHERE stored_at >= fromUnixTimestamp64Micro({after:Int64})
+  AND (stored_at, id) > (fromUnixTimestamp64Micro({after:Int64}), {after_id:String})
+ORDER BY stored_at, id
+LIMIT {limit:UInt32}

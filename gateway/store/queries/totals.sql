@@ -1,0 +1,23 @@
+-- How many calls, tokens, errors and how much money, by origin?
+--
+-- Whole quarter hours come from the aggregates, the edges of the period from the rows themselves.
+SELECT
+    origin, sum(n) AS calls, sum(tokens_in) AS input_tokens, sum(tokens_out) AS output_tokens,
+    if(sum(n_priced) = 0, NULL, sum(spent)) AS cost_usd, sum(n_unpriced) AS unpriced, sum(n_errors) AS errors
+FROM (
+    SELECT
+        origin, count() AS n, sum(input_tokens) AS tokens_in, sum(output_tokens) AS tokens_out,
+        sum(cost_usd) AS spent, count(cost_usd) AS n_priced, countIf(is_unpriced) AS n_unpriced,
+        countIf(is_error) AS n_errors
+    FROM calls
+    WHERE quarter >= toDateTime({first_s:UInt32}, 'UTC') AND quarter < toDateTime({last_s:UInt32}, 'UTC') AND $where
+    GROUP BY origin
+    UNION ALL
+    SELECT
+        origin, count(), sum(input_tokens), sum(output_tokens), sum(cost_usd), count(cost_usd), countIf(is_unpriced),
+        countIf(is_error)
+    FROM calls
+    WHERE $edges AND $where
+    GROUP BY origin
+)
+GROUP BY origin

@@ -1,0 +1,82 @@
+"""Logs and metrics. Logs are JSON lines of ids and numbers, with a last processor that lets no payload through.
+
+Metrics live in files shared by all processes of an installation, so that ``/metrics`` of any ``serve`` tells about all
+of them. Their names are documented in ``docs/metrics.md``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+MAX_LOGGED = 200
+"""Characters of a logged string; what is longer is no id and no number."""
+
+
+def bound_values(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Last processor: cut long strings and name, not print, anything that is not a plain scalar."""
+    return {key: _bounded(value) for key, value in event.items()}
+
+
+def _bounded(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return value if len(value) <= MAX_LOGGED else f"[{len(value)} characters]"
+    return f"[{type(value).__name__}]"
+
+
+def error_name(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An exception is logged by type and place; its message may quote a payload."""
+    error = event.pop("error", None)
+    if isinstance(error, BaseException):
+        event["error"] = type(error).__name__
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        if trace is not None:
+            event["at"] = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    elif error is not None:
+        event["error"] = error
+    return event
+
+
+def configure_logs(role: str, level: int = logging.INFO) -> None:
+    """Send structlog's lines to standard error as JSON, and keep libraries' own chatter (which may quote) out."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            error_name,
+            bound_values,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(role=role)
+    logging.basicConfig(handlers=[logging.NullHandler()], force=True)
+    logging.getLogger().setLevel(logging.CRITICAL)
+
+
+def share_metrics(directory: Path, *, fresh: bool = False) -> None:
+    """Keep metrics in files under ``directory``. Call before anything imports ``prometheus_client``."""
+    if fresh:
+        shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+
+
+def log(name: str) -> FilteringBoundLogger:
+    """A logger bound to a room's name."""
+    return cast(FilteringBoundLogger, structlog.get_logger(room=name))

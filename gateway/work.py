@@ -1,0 +1,204 @@
+"""The ``work`` process: the only store handle of a host. Outbox to store, read API, pages, exporters.
+
+Listens on a unix socket that only this user may open; ``serve`` relays to it. A store that is away stops neither the
+process nor its pages: the loader tries again, and questions answer 503 meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from dashboards.pages import Notes
+from gateway import internal, ledger, metrics, telemetry
+from gateway.config import Config, state_dir
+from gateway.control import Control
+from gateway.errors import ConfigError, GatewayError
+from gateway.identity import Pseudonyms
+from gateway.installkey import InstallKey, admin_token
+from gateway.loader import Loader
+from gateway.login import Gate
+from gateway.model import Ledger
+from gateway.outbox import Outbox
+from gateway.paths import Layout
+from gateway.site import application
+from gateway.store.client import Store
+from gateway.store.reads import Reads
+
+MAX_SOCKET_PATH = 107
+"""Bytes; the kernel's limit of a unix socket's path."""
+LEDGER_EVERY_S = 5.0
+FINISH_S = 5
+"""Seconds that open requests get at the end."""
+JOIN_S = 20.0
+"""Seconds a batch that is being inserted gets at the end; killed then, it is simply inserted again."""
+
+log = telemetry.log("work")
+
+
+def run(config: Config, layout: Layout) -> None:
+    """Work until SIGTERM or SIGINT.
+
+    Raises ``ConfigError`` for what cannot be opened, ``RuntimeError`` when a part ended by itself.
+    """
+    key = InstallKey.load(config.journal_key, state_dir(), config.data_dir)
+    pseudonyms = Pseudonyms(key.derive("identity"), plain=config.identity.plain)
+    url = config.store.url.get_secret_value() if config.store.url else None
+    store = Store.open(url, layout.store, config.retention)
+    control = Control(layout.control_db)
+    reads = Reads(store, pseudonyms)
+    gate = Gate(admin_token(config.admin_token, state_dir(), config.data_dir))
+    site = application(reads, partial(ledger.read, layout), gate, notes(config), [internal.router(reads, layout)])
+    try:
+        with Parts() as parts:
+            parts.start("loader", Loader(Outbox(layout.outbox), store, control).run)
+            parts.start("ledger", partial(watch_ledger, partial(ledger.read, layout)))
+            if config.export.langfuse is not None:
+                # Imported here: the SDK is an extra, and takes a second.
+                from gateway.export.langfuse import LangfuseExporter
+
+                parts.start("langfuse", LangfuseExporter(config.export.langfuse, reads, control).run)
+            # Whoever connects from here on is answered, be it a moment later.
+            with listening(layout.work_socket) as listener, marked(layout.run / "work.ready"):
+                asyncio.run(_serve(site, listener, parts))
+    finally:
+        control.close()
+        store.close()
+
+
+class Parts:
+    """The threads beside the server. When one ends by itself, so does the process; the supervisor restarts it."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.failed = threading.Event()
+        self.on_failure: Callable[[], None] = lambda: None
+        self._threads: list[threading.Thread] = []
+
+    def start(self, name: str, target: Callable[[threading.Event], None]) -> None:
+        """Run ``target(stop)`` until the end."""
+        thread = threading.Thread(target=self._run, args=(name, target), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _run(self, name: str, target: Callable[[threading.Event], None]) -> None:
+        try:
+            target(self.stop)
+        except Exception as error:
+            # The top of a thread: what it did not handle must not vanish with it.
+            log.error("part failed", part=name, error=error)
+        if not self.stop.is_set():
+            self.failed.set()
+            self.on_failure()
+
+    def __enter__(self) -> Parts:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop.set()
+        for thread in self._threads:
+            thread.join(JOIN_S)
+        if self.failed.is_set():
+            raise RuntimeError("a part of the work process ended by itself")
+
+
+def notes(config: Config) -> Notes:
+    """What the configuration says beside numbers."""
+    prices = {model: price.note for model, price in config.prices.overrides.items()}
+    return Notes(config.server.local_url, prices, config.judge.note)
+
+
+def watch_ledger(read: Callable[[], Ledger], stop: threading.Event) -> None:
+    """Keep the ledger's metric current."""
+    while True:
+        try:
+            state = read()
+        except (GatewayError, OSError) as error:
+            log.warning("ledger unreadable", error=error)
+        else:
+            for stage in Ledger.__struct_fields__:
+                metrics.ledger.labels(stage=stage).set(getattr(state, stage))
+        if stop.wait(LEDGER_EVERY_S):
+            return
+
+
+@contextlib.contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """A unix socket, mode 0600 from its first moment on; removed at the end. Raises ``ConfigError``.
+
+    Made here rather than by uvicorn, which opens its sockets to everybody.
+    """
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise ConfigError(f"data_dir: {path} is longer than the {MAX_SOCKET_PATH} bytes a socket's path may have")
+    # The process lock says that no other `work` is there: what lies here was left by one that was killed.
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        except OSError as error:
+            raise ConfigError(f"data_dir: no socket can be made at {path}: {error.strerror}") from None
+        finally:
+            os.umask(before)
+        listener.listen(512)
+        try:
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def marked(ready: Path) -> Iterator[None]:
+    """The file that says that this process answers, as long as it does."""
+    ready.write_text(f"{os.getpid()}\n")
+    log.info("ready")
+    try:
+        yield
+    finally:
+        ready.unlink(missing_ok=True)
+        log.info("stopped")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers, which end the process by the signal and not by exit code 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(site: ASGIApp, listener: socket.socket, parts: Parts) -> None:
+    config = uvicorn.Config(
+        site,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=FINISH_S,
+    )
+    server = _Server(config)
+
+    def end() -> None:
+        # A plain flag, which uvicorn looks at ten times a second: safe to set from any thread.
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    parts.on_failure = end
+    if parts.failed.is_set():
+        end()
+    await server.serve(sockets=[listener])

@@ -1,0 +1,173 @@
+"""The ``work`` process from outside: its socket, its store, its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from gateway.errors import ConfigError, StoreError
+from gateway.paths import Layout
+from gateway.work import MAX_SOCKET_PATH, Parts, listening, watch_ledger
+from tests.fakes.site import BALANCED
+
+TOKEN = "admin-token-of-the-tests"
+PATIENCE_S = 60.0
+
+
+@dataclass
+class Work:
+    """A running process and its data directory."""
+
+    process: subprocess.Popen[bytes]
+    layout: Layout
+
+    def client(self) -> httpx.Client:
+        """A client that speaks through the socket."""
+        transport = httpx.HTTPTransport(uds=str(self.layout.work_socket))
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        return httpx.Client(transport=transport, base_url="http://work", headers=headers, timeout=PATIENCE_S)
+
+    def await_ready(self) -> None:
+        """A process boundary offers nothing to wait on."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (self.layout.run / "work.ready").exists():
+            assert self.process.poll() is None, "work ended before it was ready"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def start(directory: Path, **settings: object) -> Work:
+    """The process, as the supervisor starts it."""
+    data = directory / "data"
+    config = directory / "gateway.yaml"
+    upstreams = [{"name": "none", "base_url": "http://127.0.0.1:9"}]
+    config.write_text(yaml.safe_dump({"data_dir": str(data), "upstreams": upstreams, "admin_token": TOKEN, **settings}))
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("GATEWAY_", "OPENAI_"))}
+    with (directory / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "role", "work", "--config", str(config)],
+            env=environ | {"GATEWAY_STATE_DIR": str(directory / "state")},
+            stderr=log,
+            cwd=directory,
+        )
+    return Work(process, Layout(data))
+
+
+@pytest.fixture
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
+    """A process over an embedded store of its own."""
+    started = start(tmp_path_factory.mktemp("w"))
+    try:
+        started.await_ready()
+        yield started
+    finally:
+        if started.process.poll() is None:
+            started.process.kill()
+        started.process.wait()
+
+
+def test_it_serves_from_a_socket_of_its_own_and_ends_cleanly(work: Work) -> None:
+    """Only this user may open the socket; SIGTERM is exit code 0 and leaves neither socket nor mark."""
+    assert stat.S_IMODE(work.layout.work_socket.stat().st_mode) == 0o600
+    with work.client() as client:
+        assert client.get("/api/calls").json() == {"items": [], "next_cursor": None}
+        assert client.get("/api/ledger").json()["balanced"] is True
+        assert client.get("/api/calls", headers={"authorization": "Bearer wrong"}).status_code == 401
+        assert client.get("/internal/resolve", params={"id": "x"}).status_code == 404
+        assert "server" not in client.get("/docs").headers
+        client.get("/dashboards/login", params={"token": TOKEN})
+        assert "No call in this period yet." in client.get("/dashboards/").text
+        work.process.send_signal(signal.SIGTERM)
+        assert work.process.wait(PATIENCE_S) == 0
+    assert not work.layout.work_socket.exists()
+    assert not (work.layout.run / "work.ready").exists()
+
+
+def test_it_serves_its_pages_without_its_store(tmp_path: Path) -> None:
+    """A ClickHouse server that is away is a 503, told in plain words; the process is up and ends cleanly."""
+    away = start(tmp_path, store={"url": "clickhouse://nobody@127.0.0.1:9/none"})
+    try:
+        away.await_ready()
+        with away.client() as client:
+            client.get("/dashboards/login", params={"token": TOKEN})
+            page = client.get("/dashboards/")
+            assert page.status_code == 503
+            assert "Calls are still taken" in page.text
+            assert client.get("/api/ledger").status_code == 200
+        away.process.terminate()
+        assert away.process.wait(PATIENCE_S) == 0
+    finally:
+        if away.process.poll() is None:
+            away.process.kill()
+            away.process.wait()
+
+
+def test_a_socket_left_behind_is_replaced(tmp_path: Path) -> None:
+    """As after kill -9."""
+    path = tmp_path / "s"
+    path.write_text("left behind")
+    with listening(path) as listener:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert listener.getsockname() == str(path)
+    assert not path.exists()
+
+
+def test_a_path_too_long_for_a_socket_is_a_configuration_error(tmp_path: Path) -> None:
+    """Named as what it is, before the kernel says something odd."""
+    with pytest.raises(ConfigError, match="data_dir"), listening(tmp_path / ("x" * MAX_SOCKET_PATH)):
+        pass
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_part_that_ends_by_itself_ends_the_process(fails: bool) -> None:
+    """By an exception or quietly: the server is told, and the end is not a clean one."""
+
+    def part(_stop: threading.Event) -> None:
+        if fails:
+            raise StoreError("gone")
+
+    told = threading.Event()
+    with pytest.raises(RuntimeError), Parts() as parts:
+        parts.on_failure = told.set
+        parts.start("loader", part)
+        assert told.wait(PATIENCE_S)
+
+
+def test_parts_are_told_to_stop() -> None:
+    """And that is a clean end."""
+    ended = threading.Event()
+
+    def part(stop: threading.Event) -> None:
+        stop.wait(PATIENCE_S)
+        ended.set()
+
+    with Parts() as parts:
+        parts.start("loader", part)
+    assert ended.is_set()
+
+
+def test_the_ledger_becomes_a_metric() -> None:
+    """One value a stage; a reading that fails changes nothing."""
+    from prometheus_client import REGISTRY
+
+    stop = threading.Event()
+    stop.set()
+    watch_ledger(lambda: BALANCED, stop)
+
+    def broken() -> None:
+        raise OSError
+
+    watch_ledger(broken, stop)  # type: ignore[arg-type]
+    assert REGISTRY.get_sample_value("gateway_ledger_calls", {"stage": "accepted"}) == BALANCED.accepted

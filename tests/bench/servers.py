@@ -1,0 +1,143 @@
+"""The processes that are measured, each pinned to a core, with what the kernel says of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+SERVER_CORE, LOAD_CORE = 0, 1
+
+NGINX = """
+worker_processes 1; daemon off; pid {root}/nginx.pid; error_log /dev/null;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; client_body_temp_path {root}; proxy_temp_path {root}; fastcgi_temp_path {root};
+  uwsgi_temp_path {root}; scgi_temp_path {root}; keepalive_requests 100000000;
+  upstream mock {{ server 127.0.0.1:{upstream}; keepalive 1024; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
+    location / {{ proxy_pass http://mock; }}
+  }}
+}}
+"""
+
+GATEWAY = """
+data_dir: {root}/data
+server: {{port: {port}}}
+durability: {durability}
+upstreams: [{{name: mock, base_url: "http://127.0.0.1:{upstream}/v1", api_key: sk-bench}}]
+"""
+
+
+@dataclass
+class Server:
+    """A running server. Times are CPU seconds of all its processes."""
+
+    name: str
+    port: int
+    pids: list[int]
+
+    def cpu_s(self) -> float:
+        ticks = 0
+        for pid in self.pids:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / TICKS_PER_S
+
+    def rss_mib(self) -> float:
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.pids)
+        return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def started(
+    name: str, argv: list[str], port: int, core: int, environ: dict[str, str] | None = None
+) -> Iterator[Server]:
+    """Start a server on a core, wait until it listens, and stop it at the end."""
+    process = subprocess.Popen(
+        ["taskset", "-c", str(core), *argv],
+        env={**os.environ, **(environ or {})},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if not os.environ.get("BENCH_VERBOSE") else None,
+    )
+    try:
+        _await_port(port, process)
+        yield Server(name, port, [process.pid, *_children(process.pid)])
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"nothing listens on {port}")
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@contextlib.contextmanager
+def mock() -> Iterator[Server]:
+    port = free_port()
+    argv = [sys.executable, "-m", "tests.bench.mock", str(port)]
+    with started("mock", argv, port, LOAD_CORE) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def nginx(root: Path, upstream: int) -> Iterator[Server]:
+    port = free_port()
+    conf = root / "nginx.conf"
+    conf.write_text(NGINX.format(root=root, port=port, upstream=upstream))
+    with started("nginx", ["nginx", "-p", str(root), "-c", str(conf)], port, SERVER_CORE) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def passthrough(upstream: int) -> Iterator[Server]:
+    port = free_port()
+    argv = [sys.executable, "-m", "tests.bench.passthrough", str(port), f"http://127.0.0.1:{upstream}"]
+    with started("bare", argv, port, SERVER_CORE) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def gateway(root: Path, upstream: int, *, journal: bool = True, durability: str = "strict") -> Iterator[Server]:
+    """One ``serve`` process; without ``journal`` nothing is kept."""
+    port = free_port()
+    name = f"serve-{durability}" if journal else "serve-unjournaled"
+    home = root / name
+    home.mkdir()
+    file = home / "gateway.yaml"
+    file.write_text(GATEWAY.format(root=home, port=port, upstream=upstream, durability=durability))
+    argv = [sys.executable, "-m", "tests.bench.unjournaled", str(file)]
+    if journal:
+        argv = [sys.executable, "-m", "gateway", "role", "serve", "--config", str(file)]
+    with started(name, argv, port, SERVER_CORE, {"GATEWAY_STATE_DIR": str(home / "state")}) as server:
+        yield server

@@ -1,0 +1,121 @@
+"""Configuration: the file, the environment over it, and what an operator reads when it is wrong."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from gateway import config
+from gateway.errors import ConfigError
+
+UPSTREAM = "upstreams: [{name: main, base_url: 'http://127.0.0.1:9/v1'}]\n"
+
+
+def load(tmp_path: Path, text: str, **environ: str) -> config.Config:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(text, "utf-8")
+    return config.load(path, environ)
+
+
+def test_nothing_configured_gives_the_demo_model_with_a_price_marked_as_demo() -> None:
+    """With no file and no key the demo model serves, priced and judged as a demo."""
+    found = config.load(None, {})
+    assert found.demo
+    assert found.default_upstream.name == "demo"
+    assert "demo" in found.prices.overrides["smollm2"].note
+    assert found.judge.on
+
+
+def test_an_openai_key_alone_gives_openai(tmp_path: Path) -> None:
+    """``OPENAI_API_KEY`` is enough to forward to OpenAI."""
+    found = config.load(None, {"OPENAI_API_KEY": "sk-test"})
+    assert found.default_upstream.base_url == "https://api.openai.com/v1"
+    assert not found.demo
+    assert not found.judge.on
+
+
+def test_environment_stands_over_the_file(tmp_path: Path) -> None:
+    """A scalar from the environment wins over the file's."""
+    found = load(tmp_path, UPSTREAM + "server: {port: 5000}", GATEWAY_SERVER__PORT="5001", GATEWAY_DURABILITY="relaxed")
+    assert found.server.port == 5001
+    assert found.durability == "relaxed"
+
+
+def test_short_forms(tmp_path: Path) -> None:
+    """The four short names set port, data_dir, admin token and journal key."""
+    found = load(
+        tmp_path,
+        UPSTREAM,
+        GATEWAY_PORT="4444",
+        GATEWAY_DATA_DIR="elsewhere",
+        GATEWAY_ADMIN_TOKEN="t" * 20,
+        GATEWAY_JOURNAL_KEY="k" * 20,
+    )
+    assert found.server.port == 4444
+    assert found.data_dir == Path("elsewhere")
+    assert found.admin_token is not None
+    assert found.journal_key is not None
+    assert found.admin_token.get_secret_value() == "t" * 20
+
+
+def test_secrets_come_from_named_variables_and_never_print(tmp_path: Path) -> None:
+    """``os.environ/NAME`` is resolved, and a printed configuration shows no secret."""
+    found = load(
+        tmp_path, "upstreams: [{name: a, base_url: 'http://127.0.0.1:9/v1', api_key: os.environ/SK}]", SK="sk-geheim"
+    )
+    assert found.upstreams[0].api_key is not None
+    assert found.upstreams[0].api_key.get_secret_value() == "sk-geheim"
+    assert "sk-geheim" not in repr(found) + str(found) + found.model_dump_json()
+
+
+def test_prices_are_exact_decimals(tmp_path: Path) -> None:
+    """A price typed as 0.15 is 0.15, not its binary neighbour."""
+    found = load(tmp_path, UPSTREAM + "prices: {overrides: {m: {input_per_mtok: 0.15, output_per_mtok: '0.6'}}}")
+    assert found.prices.overrides["m"].input_per_mtok == Decimal("0.15")
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "said"),
+    [
+        (UPSTREAM + "serverr: {}", {}, "serverr: there is no such setting"),
+        (UPSTREAM + "server: {port: high}", {}, "server.port: Input should be a valid integer"),
+        (UPSTREAM + "server: {port: 70000}", {}, "server.port"),
+        ("upstreams: [{name: a, base_url: 'ftp://x'}]", {}, "upstreams[0].base_url: expected an http"),
+        (
+            "upstreams: [{name: a, base_url: 'http://x/v1', api_key: os.environ/NO}]",
+            {},
+            "upstreams[0].api_key: the env",
+        ),
+        (UPSTREAM + "models: [{match: 'gpt-*', upstream: other}]", {}, "models[0].upstream: no upstream is named"),
+        (UPSTREAM + "judge: {sample: 1, upstream: main, model: m}", {}, "judge: set budget_usd_per_day"),
+        (UPSTREAM + "judge: {sample: 1, upstream: nope, model: m, max_calls_per_day: 1}", {}, "judge.upstream"),
+        (UPSTREAM + "judge: {context_patterns: ['(']}", {}, "judge.context_patterns: not a regular expression"),
+        (UPSTREAM + "server: {host: 0.0.0.0}", {}, "allow_open"),
+        (UPSTREAM + "keys: [{name: a}]", {}, "keys[0]: exactly one of key and key_sha256"),
+        (UPSTREAM + "keys: [{name: a, key: x}, {name: a, key: y}]", {}, "keys: two have the same name"),
+        (UPSTREAM + "store: {url: 'mysql://x'}", {}, "store.url: expected clickhouse://"),
+        ("- a\n- b\n", {}, "expected a mapping"),
+        ("a: [\n", {}, "is not YAML"),
+        (UPSTREAM, {"GATEWAY_SERVER__PRT": "1"}, "GATEWAY_SERVER__PRT: there is no setting server.prt"),
+        (UPSTREAM, {"GATEWAY_SERVER": "1"}, "GATEWAY_SERVER: server is a section"),
+    ],
+)
+def test_mistakes_name_file_key_and_expectation(tmp_path: Path, text: str, environ: dict[str, str], said: str) -> None:
+    """Each mistake is one line an operator can act on."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text, **environ)
+    assert said in str(caught.value)
+
+
+def test_a_mistaken_secret_is_not_quoted(tmp_path: Path) -> None:
+    """An error about a key does not repeat the key."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, UPSTREAM + "keys: [{name: 'b a d', key: geheim-123}]\nprices: {overrides: {m: geheim-456}}")
+    assert "geheim" not in str(caught.value)
+
+
+def test_variables_that_kubernetes_sets_are_not_ours(tmp_path: Path) -> None:
+    """A service called gateway sets GATEWAY_SERVICE_HOST beside us; that is no mistake."""
+    assert load(tmp_path, UPSTREAM, GATEWAY_SERVICE_HOST="10.0.0.1").server.port == 4000

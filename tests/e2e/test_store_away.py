@@ -1,0 +1,79 @@
+"""The store is gone or full: clients notice nothing, raw text does not pile up, and the outbox drains afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.installation import Installation, balanced, eventually
+from tests.fakes.clickhouse import FakeClickHouse
+from tests.fakes.upstream import FakeUpstream
+
+
+@pytest.fixture
+def clickhouse(tmp_path: Path) -> Iterator[FakeClickHouse]:
+    """A small server that speaks ClickHouse's HTTP interface over an embedded engine."""
+    with FakeClickHouse(tmp_path / "clickhouse") as server:
+        yield server
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, clickhouse: FakeClickHouse) -> Iterator[Installation]:
+    """An installation whose store is that server."""
+    with FakeUpstream() as upstream:
+        settings = {
+            "upstreams": [{"name": "fake", "base_url": upstream.base_url}],
+            "redact": {"profile": "fast"},
+            "store": {"url": clickhouse.url},
+        }
+        installation = Installation(tmp_path / "gateway", settings).start()
+        yield installation
+        installation.stop()
+
+
+def ask(gateway: Installation) -> str:
+    body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    answer = httpx.post(f"{gateway.base}/v1/chat/completions", json=body, timeout=30)
+    assert answer.status_code == 200
+    return answer.headers["x-gateway-call-id"]
+
+
+def test_clients_notice_nothing_and_the_outbox_drains(gateway: Installation, clickhouse: FakeClickHouse) -> None:
+    """Refused, then back: every call is stored once, and meanwhile the journal was emptied into the outbox."""
+    before = [ask(gateway) for _ in range(3)]
+    for call_id in before:
+        gateway.call(call_id)
+    clickhouse.refuse()
+    during = [ask(gateway) for _ in range(10)]
+
+    def redacted() -> bool:
+        journal = list((gateway.data_dir / "journal").rglob("*.seg"))
+        return not journal and any((gateway.data_dir / "outbox").glob("*.batch"))
+
+    eventually(redacted, "raw text redacted although the store is away")
+    assert httpx.get(f"{gateway.base}/readyz").status_code == 200
+    clickhouse.serve()
+    for call_id in during:
+        gateway.call(call_id)
+    ledger = gateway.settled(13)
+    assert balanced(ledger)
+    assert ledger["stored"] == 13
+    assert len(gateway.calls()) == 13
+
+
+def test_an_answer_lost_after_applying_doubles_nothing(gateway: Installation, clickhouse: FakeClickHouse) -> None:
+    """The server applies inserts but answers 500: the retry is recognised."""
+    ask(gateway)
+    gateway.settled(1)
+    clickhouse.fail_after_applying(3)
+    ids = [ask(gateway) for _ in range(5)]
+    for call_id in ids:
+        gateway.call(call_id)
+    ledger = gateway.settled(6)
+    assert ledger["stored"] == 6
+    assert len(gateway.calls()) == 6
+    rows = gateway.api("/api/costs", group_by="model", interval="hour")["items"]
+    assert sum(row["calls"] for row in rows) == 6

@@ -1,0 +1,155 @@
+"""The listening side: limits of the head, deadlines, and what a bad request cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.listen import Deadlines, Listener
+from gateway.raw import Ended
+from tests.fakes.upstream import completion
+from tests.hot.gateway import chat, connect, read_answer, request, running, send
+
+pytestmark = pytest.mark.anyio
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """Deadlines short enough to wait for."""
+    before, Listener.deadlines = Listener.deadlines, Deadlines(head=0.3, body=0.3, idle=0.3, linger=0.1)
+    yield
+    Listener.deadlines = before
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.1\r\nhost: a\r\n" + b"x: y\r\n" * 200 + b"\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 65_536 + b"\r\n\r\n",
+        b"GET /" + b"y" * 70_000 + b" HTTP/1.1\r\nhost: a\r\n\r\n",
+    ],
+)
+async def test_too_large_a_head_is_refused(tmp_path: Path, head: bytes) -> None:
+    """Over 64 KiB or 200 headers: 431."""
+    async with running(tmp_path) as gateway:
+        answer = await send(gateway, head)
+        assert (answer.status, json.loads(answer.body)["error"]["code"]) == (431, "headers_too_large")
+
+
+async def test_a_head_without_end_is_refused_before_it_ends(tmp_path: Path) -> None:
+    """Memory for a head is bounded, whole or not."""
+    async with running(tmp_path) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: a\r\nx: ")
+        answer = asyncio.create_task(read_answer(reader))
+        while not answer.done():
+            writer.write(b"y" * 8192)
+            await asyncio.sleep(0.001)
+        assert (await answer).status == 431
+        writer.close()
+
+
+@pytest.mark.parametrize("hosts", [b"", b"host: a\r\nhost: b\r\n", b"host: a\r\nHost: a\r\n"])
+async def test_a_request_has_one_host(tmp_path: Path, hosts: bytes) -> None:
+    """None or two: 400."""
+    async with running(tmp_path) as gateway:
+        assert (await send(gateway, b"GET /healthz HTTP/1.1\r\n" + hosts + b"\r\n")).status == 400
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"nonsense\r\n\r\n",
+        b"POST /v1/x HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v1/x HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc",
+        b"GET /v1/x HTTP/1.1\nhost: a\n\n",
+    ],
+)
+async def test_bad_http_is_refused(tmp_path: Path, data: bytes) -> None:
+    """400 in OpenAI's shape, and the upstream sees nothing."""
+    async with running(tmp_path) as gateway:
+        answer = await send(gateway, data)
+        assert (answer.status, json.loads(answer.body)["error"]["code"]) == (400, "bad_request")
+        assert gateway.upstream.seen == []
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nhost:"])
+async def test_a_silent_client_is_closed(tmp_path: Path, sent: bytes) -> None:
+    """A connection without a request, or with half a head, does not stay open."""
+    async with running(tmp_path) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(sent)
+        async with asyncio.timeout(10):
+            rest = await reader.read()
+        assert rest == b"" or rest.startswith(b"HTTP/1.1 408")
+        writer.close()
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_dripping_client_is_closed(tmp_path: Path) -> None:
+    """A byte now and then does not buy time: the head has one deadline, the body must keep a pace."""
+    async with running(tmp_path) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT, chat())[:-50])
+        done = asyncio.create_task(reader.read())
+        async with asyncio.timeout(10):
+            while not done.done():
+                writer.write(b" ")
+                await asyncio.sleep(0.05)
+        writer.close()
+        [whole] = await gateway.journal.arrived(1)
+        assert whole.reply.ended is Ended.CLIENT_GONE
+
+
+async def test_an_honest_slow_request_is_left_alone(tmp_path: Path) -> None:
+    """A body in pieces with pauses is served, and the deadline is set anew for each request."""
+    async with running(tmp_path) as gateway:
+        reader, writer = await connect(gateway)
+        for _ in range(2):
+            data = request(CHAT, chat())
+            for at in range(0, len(data), 40):
+                writer.write(data[at : at + 40])
+                await asyncio.sleep(0.002)
+            assert (await read_answer(reader)).body == completion()
+        writer.close()
+
+
+async def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
+    """Two requests in one segment, then a bad one that must not harm them."""
+    async with running(tmp_path) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT, b"1", x_mode="echo") + request(CHAT, b"2", x_mode="echo"))
+        assert (await read_answer(reader)).body == b"1"
+        assert (await read_answer(reader)).body == b"2"
+        writer.write(request(CHAT, b"3", x_mode="echo") + b"GET / HTTP/1.1\r\n\r\n")
+        assert (await read_answer(reader)).body == b"3"
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_http_1_0_clients_get_no_chunks(tmp_path: Path) -> None:
+    """A stream ends with the connection, and one that was cut resets it."""
+    async with running(tmp_path) as gateway:
+        for mode, whole in (("", True), ("reset-mid-chunked", False)):
+            data = request(CHAT, chat(stream=True), x_mode=mode).replace(b"HTTP/1.1", b"HTTP/1.0")
+            answer = await send(gateway, data)
+            assert answer.header("transfer-encoding") is None
+            assert answer.whole is whole
+            assert b"\r\n" not in answer.body
+
+
+async def test_early_answers_survive_unread_bodies(tmp_path: Path) -> None:
+    """A client in the middle of sending still gets to read why it was refused."""
+    async with running(tmp_path, keys=[{"name": "a", "key": "gw-a"}]) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT).replace(b"length: 0", b"length: 5000000"))
+        writer.write(b"x" * 1_000_000)
+        answer = await read_answer(reader)
+        assert (answer.status, answer.header("connection")) == (401, "close")
+        writer.close()

@@ -1,0 +1,94 @@
+"""Counting is exact, durable, and once."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.control import Control
+from gateway.errors import StoreError
+
+
+@dataclass
+class Named:
+    """A batch by name."""
+
+    name: str
+    calls: int
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Control:
+    """A fresh control database."""
+    return Control(tmp_path / "control.db")
+
+
+def test_a_batch_is_counted_once(control: Control) -> None:
+    """However often it is acknowledged."""
+    assert control.acked(Named("a", 3))
+    assert not control.acked(Named("a", 3))
+    assert control.acked(Named("b", 4))
+    assert control.stored_calls == 7
+
+
+def test_quarantined_calls_have_a_counter_of_their_own(control: Control) -> None:
+    """And a batch is counted in one of the two only."""
+    control.quarantined(Named("a", 3))
+    control.acked(Named("a", 3))
+    assert (control.stored_calls, control.counter("quarantined_calls")) == (0, 3)
+
+
+def test_notes_of_batches_that_are_gone_are_dropped(control: Control) -> None:
+    """Those whose files still lie there stay, so that they are not counted again."""
+    for name in "abc":
+        control.acked(Named(name, 1))
+    control.forget("a")
+    assert control.prune(["b"]) == 1
+    assert not control.acked(Named("b", 1))
+    assert control.stored_calls == 3
+
+
+def test_cursors_are_remembered(control: Control, tmp_path: Path) -> None:
+    """By name, over a restart."""
+    assert control.cursor("langfuse") is None
+    control.set_cursor("langfuse", "a")
+    control.set_cursor("langfuse", "b")
+    control.close()
+    assert Control(tmp_path / "control.db").cursor("langfuse") == "b"
+    assert control.cursor("otlp") is None
+
+
+def test_others_read_the_counters_meanwhile(control: Control, tmp_path: Path) -> None:
+    """A read-only connection sees what is committed, by the documented table, while ours is open."""
+    control.acked(Named("a", 5))
+    other = sqlite3.connect(f"file:{tmp_path / 'control.db'}?mode=ro", uri=True)
+    assert other.execute("SELECT value FROM counters WHERE name = 'stored_calls'").fetchone() == (5,)
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    other.close()
+
+
+def test_counts_survive_a_kill(tmp_path: Path) -> None:
+    """What was acknowledged is counted after kill -9."""
+    program = (
+        "import os, signal, sys, types; from pathlib import Path; from gateway.control import Control\n"
+        "Control(Path(sys.argv[1])).acked(types.SimpleNamespace(name='a', calls=9))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "control.db")], check=False)
+    assert Control(tmp_path / "control.db").stored_calls == 9
+
+
+def test_a_file_in_the_way_is_a_store_error(tmp_path: Path) -> None:
+    """And once it is out of the way, the same object works."""
+    path = tmp_path / "control.db"
+    path.mkdir()
+    control = Control(path)
+    with pytest.raises(StoreError):
+        control.acked(Named("a", 1))
+    path.rmdir()
+    assert control.acked(Named("a", 1))

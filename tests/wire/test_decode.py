@@ -1,0 +1,75 @@
+"""Content codings, undone within a bound."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import brotli
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.wire.decode import Decoded, decode
+
+
+def bare(data: bytes) -> bytes:
+    engine = zlib.compressobj(wbits=-15)
+    return engine.compress(data) + engine.flush()
+
+
+CODERS = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstandard.compress,
+}
+
+
+@pytest.mark.parametrize("name", CODERS)
+def test_each_coding_comes_back(name: str) -> None:
+    """What was packed is unpacked, in any letter case."""
+    data = bytes(range(256)) * 1000
+    assert decode(CODERS[name](data), name.upper()) == Decoded(data, True)
+
+
+def test_several_codings_are_undone_last_first() -> None:
+    """``gzip, br`` means gzip first."""
+    assert decode(brotli.compress(gzip.compress(b"a")), "gzip, br") == Decoded(b"a", True)
+
+
+def test_bare_deflate_and_joined_gzip_members() -> None:
+    """Two habits of servers in the wild."""
+    assert decode(bare(b"abc" * 99), "deflate") == Decoded(b"abc" * 99, True)
+    big = bytes(range(256)) * 2000
+    assert decode(gzip.compress(big) + gzip.compress(b"b" * 9), "gzip") == Decoded(big + b"b" * 9, True)
+
+
+@pytest.mark.parametrize("name", CODERS)
+def test_a_bomb_stays_within_the_bound(name: str) -> None:
+    """A small body that unfolds without end is cut at the limit and called not whole."""
+    assert decode(CODERS[name](bytes(1 << 22)), name, 1000) == Decoded(bytes(1000), False)
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br"])
+def test_a_cut_body_gives_its_beginning(name: str) -> None:
+    """What came before the cut is kept."""
+    data = b"".join(str(number).encode() for number in range(60_000))
+    packed = CODERS[name](data)
+    got = decode(packed[: len(packed) // 2], name)
+    assert len(got.data) > 1000
+    assert data.startswith(got.data)
+    assert not got.whole
+
+
+def test_an_unknown_coding_is_left_as_it_is() -> None:
+    """Its bytes are given and called not whole."""
+    assert decode(b"x", "compress") == Decoded(b"x", False)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=100), st.sampled_from([*CODERS, "x-gzip", "gzip, zstd"]))
+def test_no_bytes_make_it_raise(data: bytes, name: str) -> None:
+    """Garbage gives what it gives."""
+    assert len(decode(data, name, 50).data) <= 50
