@@ -202,7 +202,7 @@ def _detail(call: CallDetail) -> dict[str, Any]:
 
 
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON as UTF-8. Kept text may hold lone surrogates as escapes, which many readers of JSON refuse: U+FFFD for each."""
+    """JSON as UTF-8. Lone surrogates, which kept text may hold and many readers of JSON refuse, become U+FFFD."""
     text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         content = text.encode()

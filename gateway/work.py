@@ -62,7 +62,7 @@ def run(config: Config, layout: Layout) -> None:
     try:
         with Parts() as parts:
             parts.start("loader", Loader(Outbox(layout.outbox), store, control).run)
-            parts.start("ledger", partial(watch_ledger, partial(ledger.read, layout)))
+            parts.start("ledger", partial(watch_ledger, partial(ledger.read, layout), partial(ledger.raw_age, layout)))
             if config.export.langfuse is not None:
                 # Imported here: the SDK is an extra, and takes a second.
                 from gateway.export.langfuse import LangfuseExporter
@@ -118,8 +118,8 @@ def notes(config: Config) -> Notes:
     return Notes(config.server.local_url, prices, config.judge.note)
 
 
-def watch_ledger(read: Callable[[], Ledger], stop: threading.Event) -> None:
-    """Keep the ledger's metric current."""
+def watch_ledger(read: Callable[[], Ledger], raw_age: Callable[[], float], stop: threading.Event) -> None:
+    """Keep the ledger's metrics current."""
     while True:
         try:
             state = read()
@@ -128,6 +128,7 @@ def watch_ledger(read: Callable[[], Ledger], stop: threading.Event) -> None:
         else:
             for stage in Ledger.__struct_fields__:
                 metrics.ledger.labels(stage=stage).set(getattr(state, stage))
+            metrics.raw_age.set(raw_age())
         if stop.wait(LEDGER_EVERY_S):
             return
 

@@ -1,13 +1,12 @@
-"""From an ``Exchange`` to tokens and cost. Pure but for the vocabularies, which are unpacked once from a wheel."""
+"""From an ``Exchange`` to tokens and cost. Pure but for the vocabularies, read once from a wheel at construction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.config import Price
 from gateway.meter import texts, tokens
-from gateway.meter.prices import STANDARD_TIERS, UNKNOWN, Asked, Prices
+from gateway.meter.prices import STANDARD_TIERS, UNKNOWN, Asked, Price, Prices
 from gateway.meter.tokens import Counts, Encodings
 from gateway.model import Usage
 from gateway.raw import Exchange
@@ -21,7 +20,7 @@ class Meter:
     """Tells what calls used and cost. Thread-safe."""
 
     def __init__(self, overrides: Mapping[str, Price], vocabularies: Path | None = None) -> None:
-        """``vocabularies`` is a directory that keeps the unpacked vocabularies between processes."""
+        """``vocabularies``: a private directory to unpack them in, by default a temporary one. Raises ``OSError``."""
         self._prices = Prices(overrides)
         self._encodings = Encodings(vocabularies)
 
@@ -49,7 +48,7 @@ class Meter:
         told = tokens.reported(exchange.reported) if exchange.reported else Counts()
         if told.input is not None and told.output is not None:
             return "reported", told
-        if told.input is None and told.output is None and not _is_countable(exchange):
+        if not _is_countable(exchange):
             return "unknown", Counts()
         return self._count(exchange, told)
 
@@ -70,6 +69,9 @@ class Meter:
             cached=told.cached,
             cache_write=told.cache_write,
             cache_write_1h=told.cache_write_1h,
+            reasoning=told.reasoning,
+            audio_input=told.audio_input,
+            audio_output=told.audio_output,
         )
 
 
@@ -80,6 +82,7 @@ def _is_new_work(exchange: Exchange) -> bool:
 
 
 def _is_countable(exchange: Exchange) -> bool:
+    """Whether texts tell what was used. An error answer used nothing that anyone knows of: unknown, not zero."""
     reply, response = exchange.reply, exchange.response
     if reply.status == 0 or reply.status >= 400:
         return False
@@ -96,6 +99,7 @@ def _asked(exchange: Exchange) -> Asked:
     return Asked(
         requested=exchange.model,
         answered=exchange.response_model,
+        upstream=exchange.call.upstream,
         dialect=exchange.call.dialect,
         tier="" if tier in STANDARD_TIERS else tier,
         speed=speed if isinstance(speed, str) and speed not in STANDARD_TIERS else "",

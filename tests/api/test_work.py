@@ -17,10 +17,12 @@ import httpx
 import pytest
 import yaml
 
+from gateway import outbox
 from gateway.errors import ConfigError, StoreError
 from gateway.paths import Layout
 from gateway.work import MAX_SOCKET_PATH, Parts, listening, watch_ledger
 from tests.fakes.site import BALANCED
+from tests.store.samples import record, score
 
 TOKEN = "admin-token-of-the-tests"
 PATIENCE_S = 60.0
@@ -95,6 +97,23 @@ def test_it_serves_from_a_socket_of_its_own_and_ends_cleanly(work: Work) -> None
     assert not (work.layout.run / "work.ready").exists()
 
 
+def test_what_lies_in_the_outbox_comes_to_the_page(work: Work) -> None:
+    """Through loader and embedded store, with its score; the batch is gone afterwards."""
+    directory, name = work.layout.outbox, outbox.batch_name("serve-0-1", 1)
+    stored = record(model="from-the-outbox")
+    outbox.write(outbox.provisional(directory, name), [stored, score(stored.id, label="down", value=0.0)])
+    outbox.publish(directory, name)
+    deadline = time.monotonic() + PATIENCE_S
+    with work.client() as client:
+        while client.get(f"/api/calls/{stored.id}").status_code == 404 or list(directory.iterdir()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert client.get("/api/ledger").json()["stored"] == 1
+        client.get("/dashboards/login", params={"token": TOKEN})
+        assert "from-the-outbox" in client.get("/dashboards/").text
+        assert "0 / 1" in client.get(f"/dashboards/calls/{stored.id}").text
+
+
 def test_it_serves_its_pages_without_its_store(tmp_path: Path) -> None:
     """A ClickHouse server that is away is a 503, told in plain words; the process is up and ends cleanly."""
     away = start(tmp_path, store={"url": "clickhouse://nobody@127.0.0.1:9/none"})
@@ -139,10 +158,15 @@ def test_a_part_that_ends_by_itself_ends_the_process(fails: bool) -> None:
             raise StoreError("gone")
 
     told = threading.Event()
-    with pytest.raises(RuntimeError), Parts() as parts:
-        parts.on_failure = told.set
-        parts.start("loader", part)
-        assert told.wait(PATIENCE_S)
+
+    def process() -> None:
+        with Parts() as parts:
+            parts.on_failure = told.set
+            parts.start("loader", part)
+            assert told.wait(PATIENCE_S)
+
+    with pytest.raises(RuntimeError):
+        process()
 
 
 def test_parts_are_told_to_stop() -> None:
@@ -164,10 +188,11 @@ def test_the_ledger_becomes_a_metric() -> None:
 
     stop = threading.Event()
     stop.set()
-    watch_ledger(lambda: BALANCED, stop)
+    watch_ledger(lambda: BALANCED, lambda: 2.5, stop)
 
     def broken() -> None:
         raise OSError
 
-    watch_ledger(broken, stop)  # type: ignore[arg-type]
+    watch_ledger(broken, lambda: 0.0, stop)  # type: ignore[arg-type]
+    assert REGISTRY.get_sample_value("gateway_raw_age_seconds") == 2.5
     assert REGISTRY.get_sample_value("gateway_ledger_calls", {"stage": "accepted"}) == BALANCED.accepted

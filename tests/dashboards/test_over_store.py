@@ -36,7 +36,9 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     judge = record(id="judge", origin="judge", usage=Usage(source="reported", cost_usd=Decimal("0.5")))
     verdict = score("odd", name="faithfulness", source="judge", value=0.25, label="hallucinated", why="No such order.")
     store.insert("first", [*calls, odd, unpriced, judge, verdict, score("odd", label="down", value=0.0)])
-    with TestClient(site(Reads(store, PSEUDONYMS), clock=lambda: datetime.now(UTC)), raise_server_exceptions=False) as client:
+    with TestClient(
+        site(Reads(store, PSEUDONYMS), clock=lambda: datetime.now(UTC)), raise_server_exceptions=False
+    ) as client:
         client.get("/dashboards/login", params={"token": TOKEN})
         client.headers["authorization"] = f"Bearer {TOKEN}"
         yield client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -164,11 +165,12 @@ class Installation:
 
         return eventually(look, f"ledger settled at {accepted}")
 
-    def session(self) -> httpx.Client:
+    @contextlib.contextmanager
+    def session(self) -> Iterator[httpx.Client]:
         """A logged-in browser's worth of HTTP client."""
-        client = httpx.Client(base_url=self.base, follow_redirects=True, timeout=30, trust_env=False)
-        client.get("/dashboards/login", params={"token": ADMIN_TOKEN}).raise_for_status()
-        return client
+        with httpx.Client(base_url=self.base, follow_redirects=True, timeout=30, trust_env=False) as client:
+            client.get("/dashboards/login", params={"token": ADMIN_TOKEN}).raise_for_status()
+            yield client
 
 
 def balanced(ledger: Mapping[str, int]) -> bool:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e.installation import Installation, balanced, eventually
-from tests.fakes.upstream import FakeUpstream
+from tests.e2e.upstream import FakeUpstream
 
 SETTINGS = {
     "redact": {"profile": "fast"},

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.installation import Installation
-from tests.fakes.upstream import FakeUpstream
+from tests.e2e.upstream import FakeUpstream
 
 VALUES = {
     "e-mail": "margarethe.okonkwo@planted-mail.com",

@@ -15,7 +15,7 @@ import openai
 import pytest
 
 from tests.e2e.installation import ADMIN_TOKEN, Installation, balanced, eventually
-from tests.fakes.upstream import FakeUpstream
+from tests.e2e.upstream import FakeUpstream
 
 SETTINGS = {
     "redact": {"profile": "fast"},

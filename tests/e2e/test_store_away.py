@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.installation import Installation, balanced, eventually
 from tests.fakes.clickhouse import FakeClickHouse
-from tests.fakes.upstream import FakeUpstream
+from tests.e2e.upstream import FakeUpstream
 
 
 @pytest.fixture
