@@ -120,6 +120,8 @@ def _starts(since: datetime, until: datetime, hours: int, zone: tzinfo) -> Itera
     while moment < end:
         yield floor(moment, hours, zone).astimezone(UTC)
         moment += timedelta(hours=1 if hours < 24 else 12)
+    # The last bar, which has only begun, when the steps fell short of it.
+    yield floor(end - datetime.resolution, hours, zone).astimezone(UTC)
 
 
 def _groups(rows: Iterable[CostRow]) -> tuple[Group, ...]:

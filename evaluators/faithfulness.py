@@ -47,8 +47,7 @@ def load() -> Ragas:
     except ImportError:
         raise MissingExtra("judge", "judge.sample above 0") from None
     # Even so it makes an event of every call, and for that a file with an id in the user's home. No events, no file.
-    base.LLMUsageEvent = lambda **_event: None
-    base.track = lambda _event: None
+    vars(base).update(LLMUsageEvent=lambda **_event: None, track=lambda _event: None)
     return Ragas(Metric, llm_factory, _recorder(InstructorBaseRagasLLM))
 
 

@@ -57,7 +57,7 @@ def _run(role: str, index: int, config: Config, layout: Layout) -> None:
     elif role == "model":
         from gateway.demo import upstream
 
-        upstream.run(urlsplit(config.default_upstream.base_url).port or 0)
+        upstream.run(urlsplit(config.default_upstream.base_url).port or 0, layout.run / f"{role}-{index}.ready")
     else:
         raise ConfigError(f"there is no role {role!r}; expected one of {', '.join(ROLES)}")
 

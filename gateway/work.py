@@ -170,14 +170,6 @@ def marked(ready: Path) -> Iterator[None]:
         log.info("stopped")
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers, which end the process by the signal and not by exit code 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def _serve(site: ASGIApp, listener: socket.socket, parts: Parts) -> None:
     config = uvicorn.Config(
         site,
@@ -190,12 +182,14 @@ async def _serve(site: ASGIApp, listener: socket.socket, parts: Parts) -> None:
         date_header=False,
         timeout_graceful_shutdown=FINISH_S,
     )
-    server = _Server(config)
+    server = uvicorn.Server(config)
 
     def end() -> None:
         # A plain flag, which uvicorn looks at ten times a second: safe to set from any thread.
         server.should_exit = True
 
+    # uvicorn raises the signal once more when it has stopped; without a handler below its own that would end the
+    # process by the signal, and not with exit code 0.
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)

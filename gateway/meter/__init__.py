@@ -13,7 +13,7 @@ from gateway.raw import Exchange
 
 __all__ = ["Meter"]
 
-_UNFINISHED = frozenset({"queued", "in_progress"})
+_UNFINISHED = ("queued", "in_progress")  # a tuple: what is looked up may be of any type, hashable or not
 
 
 class Meter:

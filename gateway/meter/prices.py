@@ -23,6 +23,8 @@ STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", 
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _MTOK = Decimal(1_000_000)
 _CACHE = 4096
+_COMPATIBLE = "openai"
+"""What people name any upstream that speaks OpenAI's protocol, so the name tells nothing."""
 _TABLE = f"genai-prices {genai_prices.__version__}"
 
 
@@ -144,13 +146,12 @@ def find(model: str, upstream: str, dialect: str) -> ModelInfo | None:
     """The table's entry of a model, of the provider that served it.
 
     That is the provider the upstream is named after (``groq``, ``openrouter``), and then no other: the same model
-    costs something else elsewhere. Else the one the model's name tells, else the one whose dialect is spoken, which
-    is also what people name any compatible upstream.
+    costs something else elsewhere. Else the one the model's name tells, else the one whose dialect is spoken.
     """
     if not model:
         return None
     table = get_snapshot()
-    named = upstream != dialect and any(provider.id == upstream for provider in table.providers)
+    named = upstream != _COMPATIBLE and any(provider.id == upstream for provider in table.providers)
     for provider in (upstream,) if named else (None, dialect):
         try:
             return table.find_provider_model(model, None, provider, None)[1]

@@ -20,9 +20,10 @@ PER_ANSWER = 3
 Count = Callable[[str], int]
 """From a text to its number of tokens."""
 
-_MEDIA = frozenset({"image_url", "input_image", "input_audio", "input_file", "file", "image", "document", "video_url"})
+_MEDIA = ("image_url", "input_image", "input_audio", "input_file", "file", "image", "document", "video_url")
 _REMEMBERED = ("previous_response_id", "conversation", "prompt")
-_TEXT_FIELDS = ("text", "refusal", "thinking", "reasoning_content", "reasoning", "arguments", "output", "code", "name")
+_PARTS = ("content", "tool_calls", "function_call", "function", "custom", "summary")
+_TEXTS = ("text", "refusal", "thinking", "arguments", "input", "output", "code", "name")
 
 
 class Uncountable(Exception):
@@ -42,14 +43,17 @@ def input_tokens(exchange: Exchange, count: Count) -> int | None:
 
 
 def output_tokens(exchange: Exchange, count: Count) -> int | None:
-    """Tokens the model wrote, as far as they came; ``None`` when a part of them was not captured."""
+    """Tokens the model wrote, as far as they came; ``None`` when a part of what came is missing here."""
     kind = kind_of(exchange.call.route)
     response = exchange.response
     if kind == "embeddings":
         return 0
-    if exchange.reply.tail or kind == "" or not (response is None or isinstance(response, dict)):
+    if exchange.reply.tail or exchange.unparsed or kind == "" or not (response is None or isinstance(response, dict)):
         return None
-    return sum(count(text) for text in _written(response or {}))
+    try:
+        return sum(count(text) for text in _written(response or {}))
+    except RecursionError:
+        return None
 
 
 def kind_of(route: str) -> str:
@@ -75,8 +79,10 @@ def _chat(request: dict[str, Any], count: Count) -> int:
 
 
 def _messages(messages: Json, count: Count) -> int:
+    if not isinstance(messages, list):
+        raise Uncountable
     tokens = 0
-    for message in messages if isinstance(messages, list) else ():
+    for message in messages:
         if not isinstance(message, dict):
             continue
         tokens += PER_MESSAGE
@@ -149,11 +155,22 @@ def _read(value: Json) -> Iterator[str]:
     elif isinstance(value, dict):
         if value.get("type") in _MEDIA:
             raise Uncountable
-        if value.get("type") == "tool_use":
-            yield json.dumps(value.get("input"), ensure_ascii=False)
-        for key in ("content", "tool_calls", "function_call", "function", "summary", *_TEXT_FIELDS):
-            if value.get(key):
-                yield from _read(value[key])
+        yield from _fields(value)
+
+
+def _fields(value: dict[str, Any]) -> Iterator[str]:
+    for key in _PARTS:
+        if value.get(key):
+            yield from _read(value[key])
+    for key in _TEXTS:
+        held = value.get(key)
+        if key == "input" and isinstance(held, dict):
+            yield json.dumps(held, ensure_ascii=False)
+        elif held:
+            yield from _read(held)
+    # One thought under two names, as some servers send it.
+    if thought := value.get("reasoning_content") or value.get("reasoning"):
+        yield from _read(thought)
 
 
 def _written(response: dict[str, Any]) -> Iterator[str]:

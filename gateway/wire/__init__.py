@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.raw import Capture, Ended, Exchange, Json, Whole
 from gateway.wire import anthropic, body, openai
@@ -13,6 +13,7 @@ from gateway.wire import anthropic, body, openai
 __all__ = ["parse"]
 
 _EVENT_STREAM = "text/event-stream"
+_EVENT_STARTS = (b"data:", b"event:", b": ", b"\xef\xbb\xbfdata:")
 
 
 def parse(whole: Whole) -> Exchange:
@@ -27,34 +28,46 @@ def parse(whole: Whole) -> Exchange:
             partial=reply.ended is not Ended.COMPLETE,
         )
     request, request_unparsed = body.request(call)
-    response, usage, response_unparsed = _response(whole)
-    facts = response if isinstance(response, dict) else {}
+    answer = _answer(whole)
+    facts = _facts(answer.value)
     error_type, error_code = _error(facts)
     return Exchange(
         call=call,
         reply=reply,
         request=request,
-        response=response,
+        response=answer.value,
         stream=call.stream or _is_stream(whole),
         model=call.model or _text(request, "model"),
         response_model=_text(facts, "model"),
         response_id=_text(facts, "id"),
         finish_reasons=openai.finish_reasons(facts) or anthropic.finish_reasons(facts),
-        service_tier=_service_tier(facts, usage),
+        service_tier=_service_tier(facts, answer.usage),
         error_type=error_type,
         error_code=error_code,
-        reported=usage,
-        partial=reply.ended is not Ended.COMPLETE,
-        unparsed=request_unparsed or response_unparsed,
+        reported=answer.usage,
+        partial=answer.cut or reply.ended is not Ended.COMPLETE,
+        unparsed=request_unparsed or answer.unparsed,
     )
 
 
 def _is_stream(whole: Whole) -> bool:
-    return whole.reply.content_type.lower().lstrip().startswith(_EVENT_STREAM)
+    """By the answer's type; without one, by its look when a stream was asked for."""
+    kind = whole.reply.content_type.lower().lstrip()
+    if kind.startswith(_EVENT_STREAM):
+        return True
+    return whole.call.stream and not kind.startswith("application/") and whole.reply.head.startswith(_EVENT_STARTS)
 
 
-def _response(whole: Whole) -> tuple[Json, dict[str, Any] | None, bool]:
-    """The response's value, its usage object, and whether it stands unparsed."""
+class _Answer(NamedTuple):
+    """``cut``: the answer stopped before its own end. ``unparsed``: it stands as text, or with parts missing."""
+
+    value: Json
+    usage: dict[str, Any] | None
+    unparsed: bool
+    cut: bool = False
+
+
+def _answer(whole: Whole) -> _Answer:
     if _is_stream(whole) and (whole.reply.head or whole.reply.tail):
         try:
             streamed = _streamed(whole)
@@ -63,22 +76,26 @@ def _response(whole: Whole) -> tuple[Json, dict[str, Any] | None, bool]:
         if streamed is not None:
             return streamed
     value, usage, unparsed = body.reply(whole.reply)
-    return value, usage or _usage(value), unparsed
+    return _Answer(value, usage or _usage(value), unparsed)
 
 
-def _streamed(whole: Whole) -> tuple[Json, dict[str, Any] | None, bool] | None:
+def _streamed(whole: Whole) -> _Answer | None:
     """A stream put together; ``None`` when no event in it is JSON."""
-    head, tail, intact = body.events(whole.reply)
-    events = head + tail
+    events, ended, lost = body.stream(whole.reply)
     if not events:
         return None
-    dialect = any(anthropic.is_event(event) for event in events)
-    value = anthropic.assemble(events) if dialect else openai.assemble(events)
+    dialect = anthropic if any(anthropic.is_event(event) for event in events) else openai
+    value = dialect.assemble(events)
     if value is None:
         return None
-    # A torn last event of a cut answer is the cut, which ``partial`` tells, not a failure to parse.
-    lost = not intact and (whole.reply.ended is Ended.COMPLETE and not whole.reply.tail)
-    return value, _usage(value), lost
+    return _Answer(value, _usage(value), lost, cut=ended is False and not dialect.is_finished(value))
+
+
+def _facts(value: Json) -> dict[str, Any]:
+    """The object that tells of the answer; some upstreams put their error into a list of one."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value if isinstance(value, dict) else {}
 
 
 def _usage(value: Json) -> dict[str, Any] | None:
@@ -98,7 +115,7 @@ def _service_tier(facts: dict[str, Any], usage: dict[str, Any] | None) -> str:
 
 def _error(facts: dict[str, Any]) -> tuple[str, str]:
     """Type and code of an error object, of a body or of an event in mid-stream."""
-    error = facts.get("error")
+    error = facts if facts.get("object") == "error" else facts.get("error")
     if isinstance(error, str):
         return "error", ""
     if not isinstance(error, dict) or not error:

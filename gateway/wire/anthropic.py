@@ -101,6 +101,11 @@ def _settle(blocks: dict[int, dict[str, Any]], texts: dict[tuple[int, str], list
             block[field] = (start if isinstance(start, str) else "") + text
 
 
+def is_finished(body: dict[str, Any]) -> bool:
+    """Whether a message assembled without a closing event came to its own end all the same."""
+    return isinstance(body.get("stop_reason"), str)
+
+
 def finish_reasons(body: dict[str, Any]) -> tuple[str, ...]:
     """The stop reason, if told."""
     reason = body.get("stop_reason")

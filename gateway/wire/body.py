@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.raw import Call, Json, Reply
+from gateway.raw import Call, Ended, Json, Reply
 from gateway.wire import sse
 from gateway.wire.decode import MAX_BYTES, decode
 
@@ -16,38 +16,28 @@ GAP = "[…]"
 
 _USAGE = '"usage"'
 _DONE = b"[DONE]"
+_FINAL = ("response.completed", "response.incomplete", "response.failed", "message_stop")
 _BINARY_TYPES = ("audio/", "image/", "video/", "application/octet-stream")
 
 
 def load(data: bytes) -> Json:
-    """A JSON value. Raises ``ValueError`` on anything else, and on nesting too deep to walk."""
+    """A JSON value that can be written again. Raises ``ValueError`` on anything else, and on nesting too deep to walk."""
     try:
         return msgspec.json.decode(data)
     except RecursionError:
         raise ValueError("nested too deep") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
-    # The standard decoder also takes NaN, lone surrogates and UTF-16, which some servers send.
+    # The standard decoder also takes UTF-16, NaN and lone surrogates, which some servers send; the last two cannot be
+    # written on, so they become null and the replacement character.
     try:
-        value = json.loads(data)
-        # A lone surrogate cannot be written on; the replacement character can.
-        return json.loads(json.dumps(value).encode().decode()) if _writable(value) else _mended(data)
+        value = json.loads(data, parse_constant=lambda _name: None)
+        written = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        return msgspec.json.decode(written)
     except RecursionError:
         raise ValueError("nested too deep") from None
-
-
-def _writable(value: Json) -> bool:
-    try:
-        msgspec.json.encode(value)
-    except (UnicodeEncodeError, ValueError, TypeError, OverflowError):
-        return False
-    return True
-
-
-def _mended(data: bytes) -> Json:
-    value = json.loads(data, parse_constant=lambda _name: None)
-    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-    return json.loads(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from None
 
 
 def text(data: bytes) -> str:
@@ -92,7 +82,10 @@ def _coded(reply: Reply) -> bool:
 
 
 def last_usage(document: str) -> dict[str, Any] | None:
-    """The last object named ``usage`` in a piece of a JSON document."""
+    """The last object named ``usage`` that counts tokens in a piece of a JSON document.
+
+    One within a string does not pass for it: there its quotation marks are escaped.
+    """
     at = document.rfind(_USAGE)
     while at >= 0:
         rest = document[at + len(_USAGE) :].lstrip()
@@ -101,23 +94,41 @@ def last_usage(document: str) -> dict[str, Any] | None:
                 value, _ = json.JSONDecoder().raw_decode(rest[1:].lstrip())
             except (ValueError, RecursionError):
                 value = None
-            if isinstance(value, dict):
+            if isinstance(value, dict) and _counts(value):
                 return value
         at = document.rfind(_USAGE, 0, at)
     return None
 
 
-def events(reply: Reply) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
-    """JSON events before a gap and after it, and whether everything parsed. Events torn by the gap are left out."""
+def _counts(value: dict[str, Any]) -> bool:
+    return any(name.endswith("_tokens") and isinstance(number, int) for name, number in value.items())
+
+
+class Stream(NamedTuple):
+    """What is left of an event stream: its JSON events in order, without those torn by a gap or by the end.
+
+    ``ended`` says that the stream told its end; ``None`` when that end was not captured. ``lost`` says that some of
+    what came could not be read back.
+    """
+
+    events: list[dict[str, Any]]
+    ended: bool | None
+    lost: bool
+
+
+def stream(reply: Reply) -> Stream:
+    """The events of a captured stream."""
     data, whole = decode(reply.head, reply.content_encoding)
-    parser = sse.Parser()
-    raw = parser.feed(data) + parser.close()
-    intact = whole and not parser.torn
-    head = _objects(raw)
-    if not reply.tail or _coded(reply):
-        return head, [], intact and not reply.tail
+    full = len(data) >= MAX_BYTES
+    lost = not whole and (full or reply.ended is Ended.COMPLETE)
+    head, done = _events(data)
+    if not reply.tail:
+        return Stream(head, None if lost else done, lost)
+    if _coded(reply):
+        return Stream(head, None, True)
     # The tail starts inside an event; what stands before the first blank line is a piece of it.
-    return head, _objects(sse.parse(_after_blank(reply.tail[:MAX_BYTES]))), False
+    tail, done = _events(_after_blank(reply.tail[:MAX_BYTES]))
+    return Stream(head + tail, done, False)
 
 
 def _after_blank(tail: bytes) -> bytes:
@@ -125,10 +136,16 @@ def _after_blank(tail: bytes) -> bytes:
     return tail[min(places) :] if places else b""
 
 
-def _objects(raw: list[sse.Event]) -> list[dict[str, Any]]:
+def _events(data: bytes) -> tuple[list[dict[str, Any]], bool]:
+    """JSON events, and whether the last word was said."""
+    parser = sse.Parser()
+    raw = parser.feed(data) + parser.close()
+    # A client stops at the bracket and goes, so the blank line after it may be missing.
+    done = parser.rest == _DONE
     found: list[dict[str, Any]] = []
     for event in raw:
         if event.data == _DONE:
+            done = True
             continue
         try:
             value = load(event.data)
@@ -137,5 +154,6 @@ def _objects(raw: list[sse.Event]) -> list[dict[str, Any]]:
         if isinstance(value, dict):
             if event.name and "type" not in value and "choices" not in value:
                 value = {"type": event.name, **value}
+            done = done or value.get("type") in _FINAL
             found.append(value)
-    return found
+    return found, done

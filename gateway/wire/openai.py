@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.raw import Json
 
-_FINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_FINAL = ("response.completed", "response.incomplete", "response.failed")
 _REPLACED = frozenset({"role", "id", "type", "index", "name", "format", "status", "model"})
 """Strings of a delta that are said once or repeated, not continued."""
 
@@ -119,16 +119,20 @@ class _Indexed:
 
     def __init__(self) -> None:
         self.items: dict[int, Any] = {}
+        self._next = 0
 
     def add(self, pieces: list[Any], *, numbered: bool) -> None:
         """``numbered`` keeps the index in the item, as plain answers do for all but tool calls."""
         for piece in pieces:
             if isinstance(piece, dict) and isinstance(piece.get("index"), int):
-                held = self.items.setdefault(_index(piece), {})
+                index = _index(piece)
+                self._next = max(self._next, index + 1)
+                held = self.items.setdefault(index, {})
                 if isinstance(held, dict):
                     _merge(held, piece if numbered else {key: piece[key] for key in piece if key != "index"})
             else:
-                self.items[max(self.items, default=-1) + 1] = piece
+                self.items[self._next] = piece
+                self._next += 1
 
     def settled(self) -> list[Any]:
         """The items in order."""
@@ -239,6 +243,17 @@ class _Item:
 
 
 # Facts.
+
+
+def is_finished(body: dict[str, Any]) -> bool:
+    """Whether an answer assembled without ``[DONE]`` or a final event came to its own end all the same.
+
+    Every choice has its reason then. Streams of other kinds have ends that are not known here, so those count as told.
+    """
+    choices = body.get("choices")
+    if not isinstance(choices, list):
+        return body.get("object") != "response"
+    return bool(choices) and all(isinstance(choice, dict) and choice.get("finish_reason") for choice in choices)
 
 
 def finish_reasons(body: dict[str, Any]) -> tuple[str, ...]:

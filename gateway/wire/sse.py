@@ -67,6 +67,13 @@ class Parser:
         """Whether bytes of an unfinished event are left."""
         return bool(self._carry or self._data or self._name)
 
+    @property
+    def rest(self) -> bytes:
+        """The data of an unfinished event as far as it came."""
+        field, _, value = self._carry.partition(b":")
+        last = [value.removeprefix(b" ")] if field == b"data" else []
+        return b"\n".join([*self._data, *last])
+
     def _line(self, line: bytes, events: list[Event]) -> None:
         if not line:
             if self._data:

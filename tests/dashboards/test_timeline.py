@@ -68,6 +68,23 @@ def test_a_bar_holds_what_is_put_into_it(zone: str, hour: int, hours: int) -> No
     assert timedelta(0) <= at - start.astimezone(UTC) < timedelta(hours=hours + 1)
 
 
+@given(
+    st.sampled_from(ZONES),
+    st.integers(0, 8700 * 60),
+    st.integers(1, 20_000),
+    st.floats(0, 1),
+    st.sampled_from([1, 4, 24]),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_moment_of_the_period_has_its_bar(zone: str, minute: int, length: int, part: float, hours: int) -> None:
+    """Wherever the period begins and whatever the clock does in it: no bar is skipped because nothing fell into it."""
+    since = BASE + timedelta(minutes=minute)
+    until = since + timedelta(minutes=length)
+    starts = {bucket.start.astimezone(UTC) for bucket in timeline([], since, until, ZoneInfo(zone), hours).buckets}
+    inside = since + (until - since) * part * 0.999
+    assert floor(inside, hours, ZoneInfo(zone)).astimezone(UTC) in starts
+
+
 def test_a_repeated_hour_has_two_bars() -> None:
     """New York, 1 November 2026: one o'clock comes twice, and so do its bars."""
     zone = ZoneInfo("America/New_York")

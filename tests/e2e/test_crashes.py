@@ -129,7 +129,7 @@ def test_a_stream_cut_by_a_kill_is_kept_as_killed(gateway: Installation) -> None
         call_id = answer.headers["x-gateway-call-id"]
         live = gateway.data_dir / "journal" / "serve-0"
         next(answer.iter_raw())
-        eventually(lambda: any(path.stat().st_size > 300 for path in live.glob("*.live")), "the live log written")
+        eventually(lambda: any(path.stat().st_size > 110 for path in live.glob("*.live")), "the live log written")
         old = gateway.kill("serve")
     gateway.await_restart("serve", old)
     call = gateway.call(call_id)

@@ -76,11 +76,11 @@ def test_a_plain_call_is_kept_with_redacted_text_tokens_cost_and_latency(
 
 def test_a_streamed_call_is_kept_like_a_plain_one(gateway: Installation, client: openai.OpenAI) -> None:
     """The stream's pieces are whole again, its usage is read although the client did not ask for it."""
-    with client.chat.completions.with_raw_response.create(
+    raw = client.chat.completions.with_raw_response.create(
         model="priced", messages=[{"role": "user", "content": "Say hello"}], stream=True
-    ) as raw:
-        call_id = raw.headers["x-gateway-call-id"]
-        chunks = list(raw.parse())
+    )
+    call_id = raw.headers["x-gateway-call-id"]
+    chunks = list(raw.parse())
     assert all(chunk.choices for chunk in chunks), "the usage event was not asked for and must not be seen"
     said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     call = gateway.call(call_id)

@@ -130,7 +130,10 @@ def test_an_anthropic_stream() -> None:
     """Blocks are joined, tool input becomes JSON, usage of start and end are one."""
     usage = {"input_tokens": 5, "cache_read_input_tokens": 7, "output_tokens": 1}
     events = [
-        {"type": "message_start", "message": {"id": "msg_1", "model": "claude-sonnet-4-5", "content": [], "usage": usage}},
+        {
+            "type": "message_start",
+            "message": {"id": "msg_1", "model": "claude-sonnet-4-5", "content": [], "usage": usage},
+        },
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "He"}},
         {"type": "ping"},
@@ -202,6 +205,74 @@ def test_a_gap_in_a_plain_answer_leaves_text_and_usage() -> None:
     assert (found.reported, found.unparsed) == (USAGE, True)
 
 
+@pytest.mark.parametrize("end", [b"data: [DONE]", b"data: [DONE]\n", b"data:[DONE]", b"data: [DONE]\r\n\r\n"])
+def test_a_client_that_goes_at_the_bracket_saw_the_end(end: bytes) -> None:
+    """The blank line after ``[DONE]`` may never have been sent."""
+    found = parse(whole(sse(chunk({"content": "A"}), done=False) + end, stream=True))
+    assert (found.partial, found.unparsed) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("events", "partial"),
+    [
+        ([chunk({"content": "A"})], True),
+        ([chunk({"content": "A"}), {"error": {"message": "m"}}], True),
+        ([chunk({"content": "A"}, finish="stop")], False),
+        ([chunk({"content": "A"}, finish="stop"), chunk({"content": "B"}, index=1)], True),
+        ([{"type": "response.created", "response": {"object": "response"}}], True),
+        ([{"type": "response.failed", "response": {"object": "response", "error": {"code": "x"}}}], False),
+        ([{"type": "message_start", "message": {"id": "m"}}], True),
+        ([{"type": "message_start", "message": {"id": "m"}}, {"type": "message_stop"}], False),
+        ([{"type": "message_delta", "delta": {"stop_reason": "end_turn"}}], False),
+        ([{"type": "transcript.text.delta", "delta": "A"}], False),
+    ],
+)
+def test_a_stream_that_stops_without_its_end_is_partial(events: list[Any], partial: bool) -> None:
+    """However cleanly the connection was closed; ends of unknown kinds of streams count as told."""
+    assert parse(whole(sse(*events, done=False), stream=True)).partial is partial
+
+
+def test_an_end_that_was_not_captured_is_not_taken_for_a_cut() -> None:
+    """After a gap in a compressed stream, and past the bound of what is unpacked, nobody knows."""
+    text = sse(chunk({"content": "A" * 1000}), done=False)
+    gap = parse(whole(gzip.compress(text), tail=b"x", encoding="gzip", stream=True, capture=Capture.TRUNCATED))
+    assert (gap.partial, gap.unparsed, gap.response["choices"][0]["message"]["content"]) == (False, True, "A" * 1000)
+    large = parse(whole(gzip.compress(text * 9000), encoding="gzip", stream=True))
+    assert (large.partial, large.unparsed) == (False, True)
+
+
+def test_a_stream_without_a_content_type_is_known_by_its_look() -> None:
+    """When one was asked for; JSON that says so is JSON."""
+    data = sse(chunk({"content": "A"}, finish="stop"))
+    assert parse(whole(data, stream=True, content_type="")).finish_reasons == ("stop",)
+    assert parse(whole(data, stream=True, content_type="application/json")).unparsed
+    assert parse(whole(data, content_type="text/plain")).response == data.decode()
+
+
+def test_errors_in_other_shapes() -> None:
+    """vLLM's flat one, and a list of one."""
+    flat = parse(whole({"object": "error", "type": "BadRequestError", "code": 400}, status=400))
+    assert (flat.error_type, flat.error_code) == ("BadRequestError", "400")
+    listed = parse(whole([{"error": {"code": 404, "message": "m"}}], status=404))
+    assert (listed.error_type, listed.error_code) == ("error", "404")
+
+
+@pytest.mark.parametrize("type_", [[], {}, 1, None])
+def test_an_event_type_of_a_wrong_type(type_: Any) -> None:
+    """It is passed over, in every dialect."""
+    odd = {"type": type_, "response": {}, "delta": {"type": type_}, "status": type_, "stop_reason": type_}
+    created = {"type": "response.created", "response": {"id": "r"}}
+    started = {"type": "message_start", "message": {"id": "m"}}
+    for first in (created, started, chunk({})):
+        assert not parse(whole(sse(first, odd), stream=True)).unparsed
+
+
+def test_the_usage_after_a_gap_is_one_that_counts_tokens() -> None:
+    """A schema's property of the same name does not hide it."""
+    tail = b'"usage": {"input_tokens": 1, "output_tokens": 2}, "tools": [{"usage": {"type": "object"}}]}'
+    assert parse(whole(b"{", tail=tail, capture=Capture.TRUNCATED)).reported == {"input_tokens": 1, "output_tokens": 2}
+
+
 def test_a_cut_request_is_text() -> None:
     """Half a JSON document is shown as it is."""
     found = parse(whole(chat(), b'{"model": "x', body_truncated=True))
@@ -224,28 +295,30 @@ def test_nothing_captured_is_none() -> None:
 
 def test_lone_surrogates_and_nan_can_be_written_on() -> None:
     """A value that JSON writers refuse would stop the record; it is mended."""
-    found = parse(whole(b'{"a": "\\ud800", "b": NaN}'))
-    json.dumps(found.response, ensure_ascii=False, allow_nan=False).encode()
+    for body in (b'{"a": "\\ud800", "b": NaN}', b'{"a": "\\ud800"}', b'{"b": -Infinity}'):
+        found = parse(whole(body))
+        json.dumps(found.response, ensure_ascii=False, allow_nan=False).encode()
+        assert isinstance(found.response, dict)
 
 
+KEYS = st.sampled_from(
+    [
+        "choices", "delta", "message", "index", "type", "response", "output", "item", "content", "text", "tool_calls",
+        "usage", "error", "output_index", "part", "content_block", "logprobs", "model", "summary", "input",
+    ]
+)  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            ["choices", "delta", "message", "index", "type", "response", "output", "item", "content", "text", "tool_calls"]
-            + ["usage", "error", "output_index", "part", "content_block", "logprobs", "model", "summary", "input"]
-        ),
-        inner,
-        max_size=5,
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
     max_leaves=15,
 )
 KINDS = st.sampled_from(
-    ["response.completed", "response.output_item.added", "response.content_part.added", "response.output_text.delta"]
-    + ["response.function_call_arguments.delta", "message_start", "content_block_start", "content_block_delta"]
-    + ["message_delta", "error"]
-)
+    [
+        "response.completed", "response.output_item.added", "response.content_part.added", "response.output_text.delta",
+        "response.function_call_arguments.delta", "message_start", "content_block_start", "content_block_delta",
+        "message_delta", "error",
+    ]
+)  # fmt: skip
 
 
 @settings(max_examples=100, deadline=None)
@@ -264,7 +337,8 @@ def test_no_json_makes_parse_raise(events: list[tuple[str | None, Any]]) -> None
         for kind, value in events
     ]
     data = b"".join(b"data: " + json.dumps(body).encode() + b"\n\n" for body in bodies)
-    json.dumps(parse(whole(data, stream=True)).response)
+    for opening in (b"", b'data: {"type": "response.created"}\n\n', b'data: {"type": "message_start"}\n\n'):
+        json.dumps(parse(whole(opening + data, stream=True)).response)
     for body in bodies:
         parse(whole(body, body))
 
@@ -285,7 +359,9 @@ def test_deep_nesting_is_text() -> None:
     arguments=st.lists(st.text(max_size=20), max_size=2),
     data=st.data(),
 )
-def test_a_chopped_answer_assembles_to_the_original(texts: list[str], arguments: list[str], data: st.DataObject) -> None:
+def test_a_chopped_answer_assembles_to_the_original(
+    texts: list[str], arguments: list[str], data: st.DataObject
+) -> None:
     """Whatever the cuts and however choices are mixed, the stream gives its plain twin."""
     calls = [
         {"id": f"call_{number}", "type": "function", "function": {"name": "f", "arguments": text}}
@@ -319,6 +395,8 @@ def _call_chunks(calls: list[dict[str, Any]], data: st.DataObject) -> list[Any]:
     for index, call in enumerate(calls):
         begun = {**call, "index": index, "function": {"name": "f", "arguments": ""}}
         chunks.append(chunk({"tool_calls": [begun]}))
-        for piece in _pieces(call["function"]["arguments"], data):
-            chunks.append(chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}))
+        chunks += [
+            chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+            for piece in _pieces(call["function"]["arguments"], data)
+        ]
     return chunks

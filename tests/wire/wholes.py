@@ -15,7 +15,7 @@ def sse(*events: Any, done: bool = True) -> bytes:
     """An event stream of JSON events; those with a ``type`` name it, as the Responses API does."""
     out = b""
     for event in events:
-        if "type" in event:
+        if isinstance(event.get("type"), str):
             out += b"event: " + event["type"].encode() + b"\n"
         out += b"data: " + json.dumps(event).encode() + b"\n\n"
     return out + (b"data: [DONE]\n\n" if done else b"")
@@ -32,6 +32,7 @@ def whole(
     tail: bytes = b"",
     capture: Capture = Capture.FULL,
     encoding: str = "",
+    content_type: str | None = None,
     **call: Any,
 ) -> Whole:
     """A finished call; JSON values become bodies."""
@@ -58,10 +59,14 @@ def whole(
             tail=tail,
             capture=capture,
             content_encoding=encoding,
-            content_type="text/event-stream; charset=utf-8" if stream else "application/json",
+            content_type=_content_type(stream) if content_type is None else content_type,
             size=len(head) + len(tail),
         ),
     )
+
+
+def _content_type(stream: bool) -> str:
+    return "text/event-stream; charset=utf-8" if stream else "application/json"
 
 
 def chat(content: str = "Hello there!", usage: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:

@@ -1,0 +1,117 @@
+"""Counting offline, and reading what upstreams report."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiktoken
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.meter.tokens import Counts, Encodings, reported, vocabulary
+
+
+@pytest.fixture(scope="module")
+def encodings() -> Encodings:
+    """Both vocabularies."""
+    return Encodings()
+
+
+def test_vocabularies_need_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come from the wheel, and the environment is left as it was."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the network was tried")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(tiktoken.registry, "ENCODINGS", {})
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "before")
+    found = Encodings(tmp_path / "new")
+    assert found.count("hello world", "gpt-4o") == 2
+    assert os.environ["TIKTOKEN_CACHE_DIR"] == "before"
+    assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def test_a_damaged_vocabulary_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else tiktoken would throw it away and ask the network."""
+    Encodings(tmp_path)
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"damaged")
+    monkeypatch.setattr(tiktoken.registry, "ENCODINGS", {})
+    assert Encodings(tmp_path).count("hello world", "gpt-4") == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("gpt-4o-mini-2024-07-18", "o200k_base"),
+        ("gpt-4", "cl100k_base"),
+        ("openai/gpt-4", "cl100k_base"),
+        ("text-embedding-3-small", "cl100k_base"),
+        ("davinci", "o200k_base"),
+        ("smollm2", "o200k_base"),
+        ("", "o200k_base"),
+    ],
+)
+def test_vocabulary_of_a_model(model: str, name: str) -> None:
+    """The newest one for models nobody knows and for those whose vocabulary is not in the wheel."""
+    assert vocabulary(model) == name
+
+
+def test_special_tokens_and_lone_surrogates_are_text(encodings: Encodings) -> None:
+    """Neither raises, and a marker in a prompt is not one token."""
+    assert encodings.count("<|endoftext|>", "gpt-4o") == 7
+    assert encodings.count("\ud800", "gpt-4o") > 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(max_size=200), st.sampled_from(["gpt-4o", "gpt-4"]))
+def test_counts_are_tiktokens(encodings: Encodings, text: str, model: str) -> None:
+    """The same as asking tiktoken."""
+    assert encodings.count(text, model) == len(tiktoken.encoding_for_model(model).encode_ordinary(text))
+
+
+def test_a_long_run_without_breaks_is_counted_in_pieces(encodings: Encodings) -> None:
+    """The cuts cost at most a token each."""
+    assert encodings.count("a" * 200_000, "gpt-4o") == pytest.approx(25_000, abs=4)
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        ({}, Counts()),
+        ({"prompt_tokens": 5, "total_tokens": 5}, Counts(input=5, output=0)),
+        ({"completion_tokens": 2, "total_tokens": 5}, Counts(input=3, output=2)),
+        ({"prompt_tokens": 9, "total_tokens": 5}, Counts(input=9, output=0)),
+        ({"prompt_tokens": 5.0, "completion_tokens": 2.5}, Counts(input=5)),
+        ({"prompt_tokens": -1, "completion_tokens": True}, Counts()),
+        ({"prompt_tokens": 1 << 41, "completion_tokens": "3"}, Counts()),
+        ({"input_tokens": 5, "output_tokens": 2}, Counts(input=5, output=2)),
+        (
+            {"input_tokens": 5, "output_tokens": 2, "cache_creation_input_tokens": 3, "cache_read_input_tokens": None},
+            Counts(input=8, output=2, cache_write=3),
+        ),
+        (
+            {"prompt_tokens": 5, "completion_tokens": 2, "cache_read_input_tokens": 3},
+            Counts(input=5, output=2),
+        ),
+        (
+            {
+                "prompt_tokens": 5,
+                "completion_tokens": 2,
+                "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 4, "audio_tokens": 1},
+                "completion_tokens_details": {"reasoning_tokens": 1, "audio_tokens": 0},
+                "cached_tokens": 3,
+            },
+            Counts(input=5, output=2, cached=0, cache_write=4, audio_input=1, reasoning=1, audio_output=0),
+        ),
+        ({"prompt_tokens": 5, "prompt_tokens_details": [], "completion_tokens": 2}, Counts(input=5, output=2)),
+    ],
+)
+def test_reported_usage(usage: dict[str, Any], counts: Counts) -> None:
+    """Numbers that cannot be are not told."""
+    assert reported(usage) == counts
