@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -41,7 +43,7 @@ def up(config: ConfigPath = None) -> None:
     from gateway.extras import require
     from gateway.supervise import supervise
 
-    configuration.choose_demo_port()
+    _choose_demo_port()
     settings = configuration.load(config)
     require(settings)
     print("starting the gateway …", file=sys.stderr, flush=True)
@@ -155,6 +157,13 @@ def role(name: str, index: int = 0, config: ConfigPath = None) -> None:
     from gateway.roles import begin
 
     begin(name, index, config)
+
+
+def _choose_demo_port() -> None:
+    """Give the demo model a free port, for this process and those it starts; a given ``GATEWAY_DEMO_PORT`` stays."""
+    if "GATEWAY_DEMO_PORT" not in os.environ:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            os.environ["GATEWAY_DEMO_PORT"] = str(probe.getsockname()[1])
 
 
 def _admin_token(settings: Config) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -347,13 +346,6 @@ def state_dir(environ: Mapping[str, str] | None = None) -> Path:
         return Path(given)
     home = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(home) / "llm-gateway"
-
-
-def choose_demo_port() -> None:
-    """Give the demo model a free port, for this process and those it starts; a given ``GATEWAY_DEMO_PORT`` stays."""
-    if "GATEWAY_DEMO_PORT" not in os.environ:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            os.environ["GATEWAY_DEMO_PORT"] = str(probe.getsockname()[1])
 
 
 def _read_file(path: Path | None, environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:

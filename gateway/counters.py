@@ -77,7 +77,7 @@ class Counters:
     @property
     def rotation(self) -> tuple[int, int, int]:
         """Last segment's number, its calls, and the calls of all segments ever closed."""
-        return _ROTATED.unpack_from(self._page, _ROTATION)  # type: ignore[return-value]
+        return _ROTATED.unpack_from(self._page, _ROTATION)
 
     def sync(self) -> None:
         """Write the page out."""

@@ -128,7 +128,7 @@ class Passage:
     def arm(self) -> None:
         """The upstream's turn: it has ``first_byte_s`` to say something."""
         if not self._answering:
-            pass
+            self.flight.deadline = self._clock() + self.first_byte_s
 
     def rest(self) -> None:
         """Not the upstream's turn."""

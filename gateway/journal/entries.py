@@ -26,14 +26,16 @@ def encode(entry: Finished | Live) -> tuple[int, bytes]:
 def finished(plain: bytes) -> Finished:
     """An entry of a segment. Raises ``SealBroken`` for what is none."""
     try:
-        return _finished.decode(plain)
+        entry: Finished = _finished.decode(plain)
     except msgspec.MsgspecError:
         raise SealBroken("not an entry of a segment") from None
+    return entry
 
 
 def live(plain: bytes) -> Live:
     """An entry of a live log. Raises ``SealBroken`` for what is none."""
     try:
-        return _live.decode(plain)
+        entry: Live = _live.decode(plain)
     except msgspec.MsgspecError:
         raise SealBroken("not an entry of a live log") from None
+    return entry

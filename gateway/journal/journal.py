@@ -1,4 +1,4 @@
-"""The journal of one ``serve`` worker: takes entries on the event loop, seals and writes them in a thread of its own.
+"""The journal of one ``serve`` worker: takes entries on the event loop, seals and writes them in its thread.
 
 Group commit: the thread takes everything that waits, writes it in one piece, waits for the disk once, and tells the loop
 once. Disk trouble never reaches a caller: what cannot be written is counted as shed and its future says ``False``.
@@ -88,7 +88,7 @@ class Journal:
         loop: asyncio.AbstractEventLoop,
     ) -> Journal:
         """Recover what an earlier process left, then take entries. Raises ``JournalError``."""
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240  once, before any call
         counters = Counters.open(directory / COUNTERS)
         first = await loop.run_in_executor(None, recover, directory, key, counters)
         journal = cls(

@@ -1,7 +1,7 @@
 """The live log: calls that outlived a tick, with what came of their answers so far.
 
-Read again only after a crash. A file goes once every call in it is closed, the oldest first: a mark ``Closed`` may lie in
-a younger file than the call's beginning, and must not go before it.
+Read again only after a crash. A file goes once every call in it is closed, the oldest first: a ``Closed`` may lie in a
+younger file than the call's beginning, and must not go before it.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class LiveLog:
 
     def close(self, ids: Iterable[str]) -> None:
         """Mark calls as standing whole in the journal, and drop files that nobody needs. Raises ``OSError``."""
-        known = [id for id in ids if id in self._open]
+        known = [call_id for call_id in ids if call_id in self._open]
         if not known:
             return
         try:
-            self.write([Closed(id) for id in known])
+            self.write([Closed(call_id) for call_id in known])
         finally:
             self._open.difference_update(known)
             for file in self._files:

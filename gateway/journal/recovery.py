@@ -31,7 +31,7 @@ def recover(directory: Path, key: InstallKey, counters: Counters) -> int:
 
 def _recover(directory: Path, key: InstallKey, counters: Counters) -> int:
     opens = {path: read(path, key) for path in sorted(directory.glob("*.open"))}
-    whole = {id for contents in opens.values() for id in _ids(contents)}
+    whole = {call_id for contents in opens.values() for call_id in _ids(contents)}
     lives = sorted(directory.glob("*.live"))
     killed = [call for call in _killed(lives, key) if call.call.id not in whole]
     free = 1 + max([counters.rotation[0], *(sequence_of(path) for path in directory.iterdir())])

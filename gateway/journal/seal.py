@@ -3,8 +3,8 @@
     header   magic, format version, key id, file id, nonce, wrapped data key, CRC
     frame    length, CRC, index, kind, AES-256-GCM(zstd(plain text))
 
-The nonce of a frame is its index, never used twice under one data key; what is authenticated beside the text is file id,
-index and kind, so that a frame can neither be moved nor relabelled. Deleting the file destroys its key.
+The nonce of a frame is its index, never used twice under one data key; what is authenticated beside the text is the
+file id, index and kind, so that a frame can neither be moved nor relabelled. Deleting the file destroys its key.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def frames(data: bytes) -> Iterator[Frame]:
     """The frames after a header, in order. Damaged bytes come as one unsound frame; a torn tail does not come."""
     position, last = HEADER_BYTES, -1
     while position + _FRAME.size <= len(data):
-        length, crc, index, kind = _FRAME.unpack_from(data, position)
+        length, _crc, index, kind = _FRAME.unpack_from(data, position)
         end = position + _FRAME.size + length
         if _is_sound(data, position, last):
             yield Frame(index, kind, data[position:end], sound=True)

@@ -7,7 +7,7 @@ The hand-over of a segment is four steps, each safe to be cut off by a crash:
 3. the batch gets its name (``.batch``), and the store may take it,
 4. the spent segment is removed, and with it the key that opens it.
 
-Who finds a ``.spent`` segment that nobody holds does the steps left. A lease is an advisory lock: it ends with its holder.
+Who finds a ``.spent`` segment that nobody holds does the steps left. A lease is a lock that ends with its holder.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _BINARY_TYPES = ("audio/", "image/", "video/", "application/octet-stream")
 
 
 def load(data: bytes) -> Json:
-    """A JSON value that can be written again. Raises ``ValueError`` on anything else, and on nesting too deep to walk."""
+    """A JSON value that can be written again. Raises ``ValueError`` on anything else, and on nesting too deep to walk."""  # noqa: E501
     try:
         return msgspec.json.decode(data)
     except RecursionError:

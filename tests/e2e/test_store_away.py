@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from tests.e2e.installation import Installation, balanced, eventually
-from tests.fakes.clickhouse import FakeClickHouse
 from tests.e2e.upstream import FakeUpstream
+from tests.fakes.clickhouse import FakeClickHouse
 
 
 @pytest.fixture
