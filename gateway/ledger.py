@@ -1,7 +1,7 @@
 """The ledger: where every accepted call is, read from the files themselves. Usable in any process.
 
-``accepted`` and ``shed`` are counters of the proxy, ``stored`` one of the loader; ``raw``, ``outbox`` and
-``quarantined`` are counted by file names. Calls move while they are counted, so a reading that does not add up is taken again.
+``accepted`` and ``shed`` are counters of the proxy, ``stored`` one of the loader; the others are counted by file names.
+Calls move while they are counted, so a reading that does not add up is taken again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The journal of one ``serve`` worker: takes entries on the event loop, seals and writes them in its thread.
 
-Group commit: the thread takes everything that waits, writes it in one piece, waits for the disk once, and tells the loop
+Group commit: the thread takes everything that waits, writes it in one piece, waits for the disk once, tells the loop
 once. Disk trouble never reaches a caller: what cannot be written is counted as shed and its future says ``False``.
 """
 
