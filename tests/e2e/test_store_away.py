@@ -16,8 +16,9 @@ from tests.fakes.clickhouse import FakeClickHouse
 @pytest.fixture
 def clickhouse(tmp_path: Path) -> Iterator[FakeClickHouse]:
     """A small server that speaks ClickHouse's HTTP interface over an embedded engine."""
-    with FakeClickHouse(tmp_path / "clickhouse") as server:
-        yield server
+    server = FakeClickHouse(tmp_path / "clickhouse").start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def gateway(tmp_path: Path, clickhouse: FakeClickHouse) -> Iterator[Installation
         settings = {
             "upstreams": [{"name": "fake", "base_url": upstream.base_url}],
             "redact": {"profile": "fast"},
-            "store": {"url": clickhouse.url},
+            "store": {"url": clickhouse.url("gateway")},
         }
         installation = Installation(tmp_path / "gateway", settings).start()
         yield installation
@@ -38,15 +39,15 @@ def ask(gateway: Installation) -> str:
     body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
     answer = httpx.post(f"{gateway.base}/v1/chat/completions", json=body, timeout=30)
     assert answer.status_code == 200
-    return answer.headers["x-gateway-call-id"]
+    return str(answer.headers["x-gateway-call-id"])
 
 
 def test_clients_notice_nothing_and_the_outbox_drains(gateway: Installation, clickhouse: FakeClickHouse) -> None:
-    """Refused, then back: every call is stored once, and meanwhile the journal was emptied into the outbox."""
+    """Killed, then back: every call is stored once, and meanwhile the journal was emptied into the outbox."""
     before = [ask(gateway) for _ in range(3)]
     for call_id in before:
         gateway.call(call_id)
-    clickhouse.refuse()
+    clickhouse.stop()
     during = [ask(gateway) for _ in range(10)]
 
     def redacted() -> bool:
@@ -55,7 +56,7 @@ def test_clients_notice_nothing_and_the_outbox_drains(gateway: Installation, cli
 
     eventually(redacted, "raw text redacted although the store is away")
     assert httpx.get(f"{gateway.base}/readyz").status_code == 200
-    clickhouse.serve()
+    clickhouse.start()
     for call_id in during:
         gateway.call(call_id)
     ledger = gateway.settled(13)
@@ -68,7 +69,7 @@ def test_an_answer_lost_after_applying_doubles_nothing(gateway: Installation, cl
     """The server applies inserts but answers 500: the retry is recognised."""
     ask(gateway)
     gateway.settled(1)
-    clickhouse.fail_after_applying(3)
+    clickhouse.fault("applied", times=3, match="INSERT INTO")
     ids = [ask(gateway) for _ in range(5)]
     for call_id in ids:
         gateway.call(call_id)
