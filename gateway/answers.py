@@ -52,7 +52,7 @@ class ScoreAnswer(Answer):
 
 
 class CallAnswer(Answer):
-    """A call without its text."""
+    """A call: its numbers, its redacted text, what was found in it and what was thought of it."""
 
     id: str
     started_at: datetime
@@ -87,11 +87,6 @@ class CallAnswer(Answer):
     response_bytes: int
     findings: list[FindingAnswer]
     scores: list[ScoreAnswer]
-
-
-class CallDetailAnswer(CallAnswer):
-    """A call with its redacted request and answer."""
-
     request: Any = Field(description="JSON where it was JSON, else text; null when not kept.")
     response: Any = Field(description="JSON where it was JSON, else text; null when not kept.")
     redaction: str = Field(description="Version of the redaction.")

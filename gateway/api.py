@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from starlette.exceptions import HTTPException
 
 from gateway import moments
-from gateway.answers import CallDetailAnswer, CallsAnswer, CostsAnswer, ErrorAnswer, LedgerAnswer
+from gateway.answers import CallAnswer, CallsAnswer, CostsAnswer, ErrorAnswer, LedgerAnswer
 from gateway.login import Attempts, Gate
 from gateway.model import Ledger
 from gateway.store.filters import CallFilter
@@ -157,14 +157,15 @@ def router(
 
     @routes.get("/calls", responses=_documented(CallsAnswer), summary="Calls, newest first")
     def calls(query: Annotated[CallsQuery, Query()]) -> Response:
+        """A page may hold fewer calls than ``limit`` when their texts are long; ``next_cursor`` tells of more."""
         in_order(query.since, query.until)
         try:
-            page = reads.calls(query.call_filter(), query.limit, query.cursor)
+            page = reads.calls_with_text(query.call_filter(), query.limit, query.cursor)
         except ValueError as error:
             raise Refusal(422, str(error), param=str(error).partition(":")[0], code="invalid_value") from None
-        return answer({"items": [call.as_json() for call in page.items], "next_cursor": page.next_cursor})
+        return answer({"items": [_detail(call) for call in page.items], "next_cursor": page.next_cursor})
 
-    @routes.get("/calls/{id}", responses=_documented(CallDetailAnswer, ErrorAnswer), summary="One call with its text")
+    @routes.get("/calls/{id}", responses=_documented(CallAnswer, ErrorAnswer), summary="One call with its text")
     def call(id: str, _query: Annotated[NoParameters, Query()]) -> Response:
         """By our id or the provider's response id."""
         found = reads.call(id)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 
-from gateway.paths import Layout
+from gateway.paths import Layout, replace
 
 HEADER = "x-gateway-internal"
 
@@ -14,12 +13,7 @@ HEADER = "x-gateway-internal"
 def create(layout: Layout) -> str:
     """Write a new mark, readable by the owner alone, in place of any old one; answers it."""
     mark = secrets.token_urlsafe(32)
-    fresh = layout.internal_mark.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(handle, "w", encoding="ascii") as file:
-        file.write(mark)
-    fresh.replace(layout.internal_mark)
+    replace(layout.internal_mark, mark)
     return mark
 
 

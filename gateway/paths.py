@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a small file, readable by the owner alone, so that a reader sees the old text or the new, never half."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    fresh.replace(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,14 @@ class Layout:
     def run(self) -> Path:
         """Sockets, process ids, metrics files and marks of the running processes."""
         return self.data_dir / "run"
+
+    def ready(self, process: str) -> Path:
+        """There while a process (``serve-0``, ``work-0``, …) does its work."""
+        return self.run / f"{process}.ready"
+
+    def pid(self, process: str) -> Path:
+        """The id of a running process."""
+        return self.run / f"{process}.pid"
 
     @property
     def work_socket(self) -> Path:

@@ -127,7 +127,7 @@ def run(config: Config, layout: Layout, index: int) -> None:
     worker = Worker(
         config, redactor, Meter(config.prices.overrides), Watchdog(config.redact.timeout + WATCHDOG_GRACE_S)
     )
-    (layout.run / f"redactor-{index}.ready").touch()
+    layout.ready(f"redactor-{index}").touch()
     drain_until: float | None = None
     while True:
         if stop.is_set() and drain_until is None:

@@ -20,6 +20,7 @@ Calls under <code>/v1</code> are served and recorded meanwhile. Reload to try ag
 """
 CONNECT_S = 2.0
 ANSWER_S = 120.0
+_FORWARDED = "X-Forwarded-For"
 _NOT_RELAYED = HOP_BY_HOP | {mark.HEADER.encode(), b"expect"}
 
 log = telemetry.log("relay")
@@ -48,7 +49,7 @@ class Relay:
             answer = await self._session.request(
                 scope["method"],
                 _url(scope),
-                headers=_headers(scope["headers"]),
+                headers=_headers(scope),
                 data=_pieces(receive) if _has_body(scope["headers"]) else None,
                 allow_redirects=False,
             )
@@ -85,11 +86,14 @@ def _url(scope: Message) -> yarl.URL:
     return yarl.URL("http://work" + target.decode("ascii", "surrogateescape"), encoded=True)
 
 
-def _headers(headers: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
+def _headers(scope: Message) -> CIMultiDict[str]:
+    """The client's, and last in ``X-Forwarded-For`` its address as we see it, by which wrong tokens are counted."""
     relayed: CIMultiDict[str] = CIMultiDict()
-    for name, value in headers:
+    for name, value in scope["headers"]:
         if name not in _NOT_RELAYED:
             relayed.add(name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+    hops = [*relayed.popall(_FORWARDED, []), scope["client"][0] if scope["client"] else "local"]
+    relayed[_FORWARDED] = ", ".join(hops)
     return relayed
 
 

@@ -13,7 +13,7 @@ from gateway import config as configuration
 from gateway import telemetry
 from gateway.config import Config
 from gateway.errors import ConfigError
-from gateway.paths import Layout
+from gateway.paths import Layout, replace
 
 ROLES = ("serve", "redactor", "work", "judge", "model")
 _PR_SET_PDEATHSIG = 1
@@ -29,7 +29,7 @@ def begin(role: str, index: int, config_path: Path | None) -> None:
     lock = hold(layout.run / f"{name}.lock", f"another '{role}' process runs on {config.data_dir}")
     telemetry.share_metrics(layout.run / "metrics")
     telemetry.configure_logs(name)
-    (layout.run / f"{name}.pid").write_text(f"{os.getpid()}\n")
+    replace(layout.pid(name), f"{os.getpid()}\n")
     try:
         _run(role, index, config, layout)
     finally:
@@ -57,7 +57,7 @@ def _run(role: str, index: int, config: Config, layout: Layout) -> None:
     elif role == "model":
         from gateway.demo import upstream
 
-        upstream.run(urlsplit(config.default_upstream.base_url).port or 0, layout.run / f"{role}-{index}.ready")
+        upstream.run(urlsplit(config.default_upstream.base_url).port or 0, layout.ready(f"model-{index}"))
     else:
         raise ConfigError(f"there is no role {role!r}; expected one of {', '.join(ROLES)}")
 

@@ -51,7 +51,7 @@ async def _run(config: Config, layout: Layout, index: int) -> None:
     journal = await _open_journal(config, layout, index)
     try:
         async with serving(config, layout, journal, bind(config)):
-            ready = layout.run / f"serve-{index}.ready"
+            ready = layout.ready(f"serve-{index}")
             ready.write_text("")
             gc.collect()
             gc.freeze()

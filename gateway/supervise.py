@@ -105,18 +105,14 @@ class Supervisor:
         return 0
 
     def _start(self, child: Child, now: float) -> None:
-        self._ready_file(child).unlink(missing_ok=True)
+        self.layout.ready(child.name).unlink(missing_ok=True)
         child.started_at = now
         # Children leave the terminal's process group: Ctrl-C reaches the supervisor alone, which stops them in order.
         child.process = subprocess.Popen(child.argv, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
 
-    def _ready_file(self, child: Child) -> Path:
-        name = "work" if child.role == "work" else child.name
-        return self.layout.run / f"{name}.ready"
-
     def _ready(self, child: Child) -> bool:
         # A judge that is still loading delays nobody's first call.
-        return child.role == "judge" or self._ready_file(child).exists()
+        return child.role == "judge" or self.layout.ready(child.name).exists()
 
     def _stop(self) -> None:
         for role in STOP_ORDER:

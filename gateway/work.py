@@ -69,7 +69,7 @@ def run(config: Config, layout: Layout) -> None:
 
                 parts.start("langfuse", LangfuseExporter(config.export.langfuse, reads, control).run)
             # Whoever connects from here on is answered, be it a moment later.
-            with listening(layout.work_socket) as listener, marked(layout.run / "work.ready"):
+            with listening(layout.work_socket) as listener, marked(layout.ready("work-0")):
                 asyncio.run(_serve(site, listener, parts))
     finally:
         control.close()

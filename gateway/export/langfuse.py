@@ -21,7 +21,7 @@ from gateway.export.langfuse_wire import NotTaken, Wire
 from gateway.model import Record, Score
 from gateway.store.filters import CallFilter
 from gateway.store.reads import Stored
-from gateway.store.results import CallDetail, CallPage, rfc3339
+from gateway.store.results import CallDetail, CallPage, CallRow, rfc3339
 
 NAME = "langfuse"
 PAGE = 50
@@ -55,7 +55,7 @@ class Reading(Protocol):
     def call(self, id: str) -> CallDetail | None:
         """A call."""
 
-    def calls(self, wanted: CallFilter, limit: int) -> CallPage:
+    def calls(self, wanted: CallFilter, limit: int) -> CallPage[CallRow]:
         """Calls of a filter."""
 
 

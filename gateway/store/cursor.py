@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 class Place(msgspec.Struct, frozen=True, array_like=True):
     """A position: a time (unit as the list's) and the id that breaks ties."""
 
-    at: int
+    at: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
     id: str
 
 

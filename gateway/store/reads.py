@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
 from functools import reduce
+from itertools import accumulate
 from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,7 +19,7 @@ from gateway.store.cursor import Place, Places, decode, decode_places, encode
 from gateway.store.filters import LAST_MS, CallFilter, Clause, clause, period
 from gateway.store.period import split
 from gateway.store.questions import question
-from gateway.store.results import CallDetail, CallPage, CostRow, Dimensions, Kpis
+from gateway.store.results import CallDetail, CallPage, CallRow, CostRow, Dimensions, Kpis
 
 Group = Literal["model", "team", "key", "user", "session"]
 Interval = Literal["hour", "day"]
@@ -31,6 +32,7 @@ EDGES = (
 EVERYTHING = CallFilter()
 EXACT = Context(prec=60)
 MAX_PAGE = 1000
+PAGE_TEXT = 16 << 20
 
 
 class Asked(Protocol):
@@ -58,18 +60,16 @@ class Reads:
         self._store = store
         self._pseudonyms = pseudonyms
 
-    def calls(self, wanted: CallFilter, limit: int = 50, cursor: str | None = None) -> CallPage:
+    def calls(self, wanted: CallFilter, limit: int = 50, cursor: str | None = None) -> CallPage[CallRow]:
         """Calls of a filter, newest first, at most ``limit`` (1..1000). Pages stay apart while calls come in."""
-        limit = min(max(limit, 1), MAX_PAGE)
-        before = decode(cursor) if cursor else Place(LAST_MS, "")
-        where, params = self._where(wanted)
-        params |= {"before": before.at, "before_id": before.id, "limit": limit + 1}
-        rows = self._ask("calls", params, columns=columns.SELECT, where=where)
-        page, more = rows[:limit], len(rows) > limit
+        page, following = self._page(wanted, limit, cursor)
         scores = self._scores_of(page)
-        items = [columns.call_row(row, scores[row["id"]]) for row in page]
-        last = encode(Place(int(page[-1]["started_ms"]), page[-1]["id"])) if more else None
-        return CallPage(items, last)
+        return CallPage([columns.call_row(row, scores[row["id"]]) for row in page], following)
+
+    def calls_with_text(self, wanted: CallFilter, limit: int = 50, cursor: str | None = None) -> CallPage[CallDetail]:
+        """The same calls with their text. A page ends early where its bodies come to more than ``PAGE_TEXT`` bytes."""
+        page, following = self._page(wanted, limit, cursor, max_text=PAGE_TEXT)
+        return CallPage(self._details(page), following)
 
     def call(self, id: str) -> CallDetail | None:
         """One call by our id or the provider's response id (the newest, should a provider have repeated itself)."""
@@ -171,6 +171,19 @@ class Reads:
             encode(Places(_last(calls, places.calls), _last(scores, places.scores))),
         )
 
+    def _page(
+        self, wanted: CallFilter, limit: int, cursor: str | None, max_text: int | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Rows of one page, and the cursor of the next."""
+        limit = min(max(limit, 1), MAX_PAGE)
+        before = decode(cursor) if cursor else Place(LAST_MS, "")
+        where, params = self._where(wanted)
+        params |= {"before": min(before.at, LAST_MS), "before_id": before.id, "limit": limit + 1}
+        rows = self._ask("calls", params, columns=columns.SELECT, where=where)
+        page = rows[: limit if max_text is None else min(limit, _fitting(rows, max_text))]
+        more = len(rows) > len(page)
+        return page, encode(Place(int(page[-1]["started_ms"]), page[-1]["id"])) if more else None
+
     def _ask(self, name: str, params: Mapping[str, Any], **slots: str) -> list[dict[str, Any]]:
         return self._store.query(question(name).substitute(slots), params)
 
@@ -222,6 +235,12 @@ def standing(scores: Iterable[Score]) -> list[Score]:
         if key not in latest or (score.at, score.id) > (latest[key].at, latest[key].id):
             latest[key] = score
     return sorted(latest.values(), key=lambda score: (score.at, score.id))
+
+
+def _fitting(rows: Sequence[Mapping[str, Any]], max_text: int) -> int:
+    """How many rows come before the bytes of their bodies pass a limit; at least one."""
+    sizes = accumulate(int(row["request_bytes"]) + int(row["response_bytes"]) for row in rows)
+    return max(1, sum(size <= max_text for size in sizes))
 
 
 def _names(row: Mapping[str, Any]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -116,10 +116,13 @@ class CallDetail(CallRow, frozen=True, kw_only=True):
         return CallRow.as_json(self) | {"request": self.request, "response": self.response, "redaction": self.redaction}
 
 
-class CallPage(msgspec.Struct, frozen=True):
+Item = TypeVar("Item", bound=CallRow)
+
+
+class CallPage(msgspec.Struct, Generic[Item], frozen=True):
     """Some calls, newest first, and where the next page begins."""
 
-    items: list[CallRow]
+    items: list[Item]
     next_cursor: str | None
 
 

@@ -44,7 +44,7 @@ class Work:
     def await_ready(self) -> None:
         """A process boundary offers nothing to wait on."""
         deadline = time.monotonic() + PATIENCE_S
-        while not (self.layout.run / "work.ready").exists():
+        while not self.layout.ready("work-0").exists():
             assert self.process.poll() is None, "work ended before it was ready"
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -94,7 +94,7 @@ def test_it_serves_from_a_socket_of_its_own_and_ends_cleanly(work: Work) -> None
         work.process.send_signal(signal.SIGTERM)
         assert work.process.wait(PATIENCE_S) == 0
     assert not work.layout.work_socket.exists()
-    assert not (work.layout.run / "work.ready").exists()
+    assert not work.layout.ready("work-0").exists()
 
 
 def test_what_lies_in_the_outbox_comes_to_the_page(work: Work) -> None:

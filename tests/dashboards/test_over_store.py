@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from starlette.testclient import TestClient
 
-from gateway.answers import CallDetailAnswer, CallsAnswer, CostsAnswer
+from gateway.answers import CallAnswer, CallsAnswer, CostsAnswer
 from gateway.config import Retention
 from gateway.identity import Pseudonyms
 from gateway.model import Usage
@@ -50,7 +50,7 @@ def test_the_api_answers_as_documented(reader: TestClient) -> None:
     """The store's rows fit the documentation to the field."""
     calls = CallsAnswer.model_validate_json(reader.get("/api/calls").content)
     assert len(calls.items) == 22
-    CallDetailAnswer.model_validate_json(reader.get("/api/calls/odd").content)
+    CallAnswer.model_validate_json(reader.get("/api/calls/odd").content)
     assert reader.get("/api/calls/unpriced").json()["cost_usd"] is None
     assert len(reader.get("/api/calls", params={"team": ATTACK, "model": ATTACK}).json()["items"]) == 1
     assert len(reader.get("/api/calls", params={"user": "ada"}).json()["items"]) == 20

@@ -31,14 +31,17 @@ def free_port() -> int:
         return port
 
 
-def eventually(look: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
-    """Look again and again until the answer is truthy; a process boundary offers nothing to wait on."""
+def eventually(look: Callable[[], T], what: str, seen: object = "", patience_s: float = PATIENCE_S) -> T:
+    """Look again and again until the answer is truthy; a process boundary offers nothing to wait on.
+
+    ``seen`` is shown when that never happens.
+    """
     deadline = time.monotonic() + patience_s
     while True:
         found = look()
         if found:
             return found
-        assert time.monotonic() < deadline, f"not seen in {patience_s:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not seen in {patience_s:.0f} s: {what} {seen}"
         time.sleep(0.05)
 
 
@@ -111,8 +114,7 @@ class Installation:
 
     def await_restart(self, role: str, old: int) -> None:
         """Wait until the supervisor has a new process of the role that is ready."""
-        name = "work" if role == "work" else f"{role}-0"
-        ready = self.data_dir / "run" / f"{name}.ready"
+        ready = self.data_dir / "run" / f"{role}-0.ready"
         eventually(lambda: self.pid(role) != old and ready.exists(), f"{role} restarted")
 
     def stop(self) -> int:
@@ -156,14 +158,16 @@ class Installation:
 
     def settled(self, accepted: int) -> dict[str, int]:
         """The ledger once everything accepted has left journal and outbox."""
+        now: dict[str, int] = {}
 
-        def look() -> dict[str, int] | None:
+        def look() -> bool:
             answer = self.get("/api/ledger")
-            now: dict[str, int] = answer.json() if answer.status_code == 200 else {}
-            done = now.get("accepted") == accepted and now["raw"] == 0 and now["outbox"] == 0
-            return now if done else None
+            now.clear()
+            now.update(answer.json() if answer.status_code == 200 else {})
+            return now.get("accepted") == accepted and now["raw"] == 0 and now["outbox"] == 0
 
-        return eventually(look, f"ledger settled at {accepted}")
+        eventually(look, f"ledger settled at {accepted}", now)
+        return now
 
     @contextlib.contextmanager
     def session(self) -> Iterator[httpx.Client]:

@@ -206,16 +206,20 @@ class FakeReads:
     stored: list[CallDetail] = field(default_factory=list)
     away: bool = False
 
-    def calls(self, wanted: CallFilter, limit: int = 50, cursor: str | None = None) -> CallPage:
+    def calls(self, wanted: CallFilter, limit: int = 50, cursor: str | None = None) -> CallPage[CallRow]:
+        page = self.calls_with_text(wanted, limit, cursor)
+        names = CallRow.__struct_fields__
+        rows = [CallRow(**{name: getattr(item, name) for name in names}) for item in page.items]
+        return CallPage(rows, page.next_cursor)
+
+    def calls_with_text(self, wanted: CallFilter, limit: int = 50, cursor: str | None = None) -> CallPage[CallDetail]:
         found = sorted(self._matching(wanted), key=lambda item: (item.started_at, item.id), reverse=True)
         start = 0
         if cursor is not None:
             if not cursor.isdigit():
                 raise ValueError("cursor: not one of ours")
             start = int(cursor)
-        names = CallRow.__struct_fields__
-        rows = [CallRow(**{name: getattr(item, name) for name in names}) for item in found[start : start + limit]]
-        return CallPage(rows, str(start + limit) if len(found) > start + limit else None)
+        return CallPage(found[start : start + limit], str(start + limit) if len(found) > start + limit else None)
 
     def call(self, id: str) -> CallDetail | None:
         self._check()

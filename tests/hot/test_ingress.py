@@ -124,17 +124,20 @@ async def test_only_the_judge_gives_verdicts(tmp_path: Path) -> None:
 
 
 async def test_other_paths_are_relayed_to_work(tmp_path: Path) -> None:
-    """Bodies and headers both ways; never the internal mark, never an internal path."""
+    """Bodies and headers both ways; never the internal mark, never an internal path. Our client's address last."""
+    forged = {"x_forwarded_for": "192.0.2.9"}
     async with running(tmp_path) as gateway:
         seen: list[web.BaseRequest] = []
         async with work(gateway.layout, seen):
             answer = await send(
-                gateway, request("/login?next=%2Fx", b"token=1", x_gateway_internal=gateway.mark, cookie="c=d")
+                gateway,
+                request("/login?next=%2Fx", b"token=1", x_gateway_internal=gateway.mark, cookie="c=d", **forged),
             )
             assert (answer.status, answer.body) == (201, b"work:token=1")
             assert answer.header("set-cookie") == "a=b"
             assert seen[0].raw_path == "/login?next=%2Fx"
             assert seen[0].headers["cookie"] == "c=d"
+            assert seen[0].headers.getall("x-forwarded-for") == ["192.0.2.9, 127.0.0.1"]
             assert "x-gateway-internal" not in seen[0].headers
             for path in ("/internal/resolve?id=1", "/%69nternal/x", "/internal"):
                 assert (await send(gateway, request(path, method="GET"))).status == 404

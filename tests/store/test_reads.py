@@ -52,7 +52,7 @@ def test_calls_come_newest_first_in_pages(store: Store, reads: Reads) -> None:
     assert seen == [item.id for item in reversed(items)]
 
 
-@pytest.mark.parametrize("cursor", ["", "ä", "!!", "W10", "WzEsMl0"])
+@pytest.mark.parametrize("cursor", ["", "ä", "!!", "W10", "WzEsMl0", "WzkyMjMzNzIwMzY4NTQ3NzU4MDcsIngiXQ"])
 def test_foreign_cursors_are_refused(reads: Reads, cursor: str) -> None:
     """A cursor that we never gave is the caller's mistake; an empty one is the beginning."""
     if not cursor:
@@ -60,6 +60,22 @@ def test_foreign_cursors_are_refused(reads: Reads, cursor: str) -> None:
         return
     with pytest.raises(ValueError, match="cursor"):
         reads.calls(CallFilter(), 3, cursor)
+
+
+def test_pages_of_calls_with_text_end_early_when_it_is_long(store: Store, reads: Reads) -> None:
+    """Each call comes once and with its text; one that is too long comes alone."""
+    sizes = [1000, 9 << 20, 9 << 20, 20 << 20, 1000, 1000]
+    store.insert("long", [record(id=f"long-{n}", request_bytes=size) for n, size in enumerate(sizes)])
+    pages: list[list[str]] = []
+    cursor = None
+    while True:
+        page = reads.calls_with_text(CallFilter(), 100, cursor)
+        assert all(call.request["messages"] for call in page.items)
+        pages.append([call.id for call in page.items])
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert pages == [["long-5", "long-4"], ["long-3"], ["long-2"], ["long-1", "long-0"]]
 
 
 def test_filters(store: Store, reads: Reads, pseudonyms: Pseudonyms) -> None:

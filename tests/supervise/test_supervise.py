@@ -30,7 +30,7 @@ with log.open("a") as file: file.write("stop {name}\\n")
 
 def child(layout: Layout, role: str, script: str = READY) -> Child:
     name = f"{role}-0"
-    ready = layout.run / ("work.ready" if role == "work" else f"{name}.ready")
+    ready = layout.ready(name)
     argv = (sys.executable, "-c", script.replace("{name}", name), str(layout.data_dir / "log"), str(ready))
     return Child(role, 0, argv)
 
