@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,12 +51,7 @@ def test_clients_notice_nothing_and_the_outbox_drains(gateway: Installation, cli
         gateway.call(call_id)
     clickhouse.stop()
     during = [ask(gateway) for _ in range(10)]
-
-    def redacted() -> bool:
-        journal = list((gateway.data_dir / "journal").rglob("*.seg"))
-        return not journal and any((gateway.data_dir / "outbox").glob("*.batch"))
-
-    eventually(redacted, "raw text redacted although the store is away")
+    eventually(lambda: redacted(gateway), "raw text redacted although the store is away")
     assert httpx.get(f"{gateway.base}/readyz").status_code == 200
     clickhouse.start()
     for call_id in during:
@@ -63,6 +60,60 @@ def test_clients_notice_nothing_and_the_outbox_drains(gateway: Installation, cli
     assert balanced(ledger)
     assert ledger["stored"] == 13
     assert len(gateway.calls()) == 13
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 MiB, as the embedded store's directory."""
+    directory = tmp_path / "gateway" / "data" / "store"
+    directory.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(directory)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
+    yield directory
+    subprocess.run(["umount", "-l", str(directory)], check=True)
+
+
+def test_a_full_disk_of_the_store_is_waited_out(tmp_path: Path, small_disk: Path) -> None:
+    """Embedded engine, no byte left: answers keep coming, raw text is redacted, and room brings everything in."""
+    with FakeUpstream() as upstream:
+        settings = {"upstreams": [{"name": "fake", "base_url": upstream.base_url}], "redact": {"profile": "fast"}}
+        gateway = Installation(tmp_path / "gateway", settings).start()
+        try:
+            gateway.call(ask(gateway))
+            filler = small_disk / "filler"
+            fill(filler)
+            during = [ask(gateway) for _ in range(10)]
+            eventually(lambda: "gateway_store_errors_total 0.0" not in metrics(gateway), "an insert refused")
+            eventually(lambda: redacted(gateway), "raw text redacted although the store is full")
+            assert httpx.get(f"{gateway.base}/readyz").status_code == 200
+            assert balanced(gateway.ledger())
+            filler.unlink()
+            for call_id in during:
+                gateway.call(call_id)
+            ledger = gateway.settled(11)
+            assert (ledger["stored"], ledger["shed"], ledger["quarantined"]) == (11, 0, 0)
+        finally:
+            assert gateway.stop() == 0
+
+
+def metrics(gateway: Installation) -> str:
+    """What Prometheus would read."""
+    return httpx.get(f"{gateway.base}/metrics").text
+
+
+def fill(path: Path) -> None:
+    """Take every byte that is left."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def redacted(gateway: Installation) -> bool:
+    """Whether the journal has been emptied into the outbox."""
+    journal = list((gateway.data_dir / "journal").rglob("*.seg"))
+    return not journal and any((gateway.data_dir / "outbox").glob("*.batch"))
 
 
 def test_an_answer_lost_after_applying_doubles_nothing(gateway: Installation, clickhouse: FakeClickHouse) -> None:
