@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -42,10 +42,9 @@ LEDGER_WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What the operator configured to be said beside numbers: notes of price overrides by model, and of the judge."""
+    """What is said beside numbers: where clients connect, and what the operator says of the judge."""
 
     base_url: str
-    prices: Mapping[str, str]
     judge: str = ""
 
 
@@ -99,7 +98,6 @@ def _cost(request: Request, filters: Filters, reads: Reads, ledger: Callable[[],
     grid = timeline(rows, filters.since, filters.until, filters.zone, hours)
     kpis = reads.kpis(wanted)
     latest = reads.calls(wanted, LATEST).items
-    models = {call.model for call in latest if call.usage.price_version == "override"}
     return page(
         request,
         "cost.html",
@@ -109,7 +107,7 @@ def _cost(request: Request, filters: Filters, reads: Reads, ledger: Callable[[],
         kpis=kpis,
         thumbs_value=percent(kpis.thumbs_up, kpis.thumbs_up + kpis.thumbs_down, 0),
         judge_note=notes.judge.rstrip("."),
-        price_notes=[f"{model}: {note}" for model, note in sorted(notes.prices.items()) if model in models and note],
+        price_notes=sorted({f"{call.model}: {note}" for call in latest if (note := _own_price(call.usage))}),
         groups=GROUPS,
         timeline=grid,
         # The JSON is ours and escaped for a script element; autoescaping would break it.
@@ -140,7 +138,6 @@ def _calls(request: Request, filters: Filters, reads: Reads, notes: Notes) -> Re
 
 def _call(request: Request, call: CallDetail, notes: Notes) -> Response:
     zone = _zone(request)
-    override = notes.prices.get(call.model, "") if call.usage.price_version == "override" else ""
     thumbs = [score for score in call.scores if score.name == "thumb" and score.source == "human"]
     return page(
         request,
@@ -159,10 +156,15 @@ def _call(request: Request, call: CallDetail, notes: Notes) -> Response:
         thumbs=thumbs,
         verdicts=[score for score in call.scores if score.source == "judge"],
         tokens=_tokens(call.usage),
-        price_note=override or ("list price" if call.usage.cost_usd is not None else "unpriced"),
-        override_note=override,
+        price_note=_own_price(call.usage) or ("list price" if call.usage.cost_usd is not None else "unpriced"),
         judge_note=notes.judge.rstrip("."),
     )
+
+
+def _own_price(usage: Usage) -> str:
+    """What the operator noted at the price of his own that a cost was figured with; empty for a list price."""
+    kind, _, note = usage.price_version.partition(": ")
+    return (note or "own price") if kind == "override" else ""
 
 
 def _missing(request: Request) -> Response:

@@ -114,8 +114,7 @@ class Parts:
 
 def notes(config: Config) -> Notes:
     """What the configuration says beside numbers."""
-    prices = {model: price.note for model, price in config.prices.overrides.items()}
-    return Notes(config.server.local_url, prices, config.judge.note)
+    return Notes(config.server.local_url, config.judge.note)
 
 
 def watch_ledger(read: Callable[[], Ledger], raw_age: Callable[[], float], stop: threading.Event) -> None:

@@ -139,12 +139,18 @@ class Redactor:
             target=note.target if ours else self._pseudonyms.reference(note.target),
             name=self._word(note.name),
             source=note.source if note.source in policy.SOURCES else REDACTED,
-            rater=printable(self._pseudonyms.identity(note.rater)),
+            rater=self._rater(note),
             value=note.value if note.value is not None and math.isfinite(note.value) else None,
             label=self._word(note.label),
             why=why,
             version=self._word(note.version),
         )
+
+    def _rater(self, note: Note) -> str:
+        """A person is a pseudonym; a judge is named by the operator."""
+        if note.source == "judge":
+            return self._word(note.rater)
+        return printable(self._pseudonyms.identity(note.rater))
 
     def _failed(self, error: Exception, id: str) -> None:
         why = error.why if isinstance(error, RedactionFailed) else "error"

@@ -212,7 +212,7 @@ def test_one_call_shows_everything_kept_of_it(reader: TestClient, reads: FakeRea
     """Messages by role, tool calls, answer, tokens, cost and its price, findings, scores, identities."""
     usage = Usage(
         source="counted", input_tokens=1200, output_tokens=300, cached_input_tokens=256, reasoning_tokens=64,
-        cost_usd=Decimal("0.000000123400"), price_version="override",
+        cost_usd=Decimal("0.000000123400"), price_version="override: demo price",
     )  # fmt: skip
     scores = (verdict("a", 0.25, "hallucinated"), verdict("a", None, "failed", name="hallucination"), thumb("a", "up"))
     shown = call(id="a", model="smollm2", usage=usage, scores=scores)
@@ -221,7 +221,7 @@ def test_one_call_shows_everything_kept_of_it(reader: TestClient, reads: FakeRea
     words = text(page)
     for part in (
         "system You answer questions", "find_order", "It arrives on Tuesday.", "Cached input 256", "Reasoning 64",
-        "Cost $0.0000001234", "Price override", "demo price", "Source counted", "hallucinated 0.25", "failed",
+        "Cost $0.0000001234", "Price override: demo price", "Source counted", "hallucinated 0.25", "failed",
         "Every statement stands", "thumb up human", "Helpful, thanks.", "toy judge, not meaningful", "EMAIL_ADDRESS",
         "Latency 2,346 ms", "TTFT 412 ms", "env prod", "Prompt orders", shown.user, shown.session, shown.response_ref,
     ):  # fmt: skip

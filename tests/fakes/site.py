@@ -20,7 +20,7 @@ from tests.fakes.reads import NOW
 
 TOKEN = "admin-token-of-the-tests"
 BALANCED = Ledger(accepted=6012, stored=6000, raw=5, outbox=4, quarantined=1, shed=2)
-NOTES = Notes("http://127.0.0.1:4000", {"smollm2": "demo price"}, "toy judge, not meaningful")
+NOTES = Notes("http://127.0.0.1:4000", "toy judge, not meaningful")
 
 
 def site(

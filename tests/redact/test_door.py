@@ -303,7 +303,7 @@ def test_a_hint_takes_the_value_whole(fast: Redactor) -> None:
 
 
 def test_a_thumb(fast: Redactor, pseudonyms: Pseudonyms) -> None:
-    """Our id stays, another's becomes a pseudonym, the comment is redacted, the rater is hashed."""
+    """Our id stays, another's becomes a pseudonym, the comment is redacted, a rater hashed unless it is a judge."""
     note = Note(
         id=CALL_ID,
         at=5_000_000,
@@ -318,6 +318,8 @@ def test_a_thumb(fast: Redactor, pseudonyms: Pseudonyms) -> None:
     score = fast.score(note)
     assert (score.target, score.at, score.name, score.label, score.value) == (CALL_ID, 5, "thumb", "up", 1.0)
     assert (score.why, score.rater) == ("mail me: <EMAIL_ADDRESS_1>", pseudonyms.identity("jane"))
+    judged = fast.score(msgspec.structs.replace(note, source="judge", rater="judge:smollm2"))
+    assert judged.rater == "judge:smollm2"
     other = fast.score(msgspec.structs.replace(note, target="chatcmpl-1", value=float("nan"), label="so so"))
     assert (other.target, other.value, other.label) == (pseudonyms.reference("chatcmpl-1"), None, "[redacted]")
 

@@ -113,6 +113,12 @@ def test_no_plant_is_left_in_a_score(fast: Redactor, word: str, plant: str) -> N
     assert not PLANTED.search(msgspec.msgpack.encode(fast.score(note)))
 
 
+def test_no_plant_is_left_in_a_judges_name(fast: Redactor) -> None:
+    """Even an operator's word goes through the recognisers."""
+    note = Note(id=CALL_ID, at=1, target=CALL_ID, name="hallucination", source="judge", rater="PLANT-1")
+    assert fast.score(note).rater == "[redacted]"
+
+
 @given(request=bodies, response=bodies)
 @quick
 def test_a_record_always_encodes(fast: Redactor, request: Any, response: Any) -> None:
