@@ -4,8 +4,10 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN pip install --no-cache-dir 'uv>=0.9'
 WORKDIR /src
 COPY pyproject.toml requirements.lock README.md ./
-RUN uv venv /opt/gateway && \
-    uv pip sync --require-hashes --compile-bytecode --python /opt/gateway/bin/python requirements.lock
+# The lock holds the tests' tools as well: the same versions and hashes, without those.
+RUN uv pip compile --quiet --all-extras --generate-hashes --constraints requirements.lock pyproject.toml -o runtime.lock && \
+    uv venv /opt/gateway && \
+    uv pip sync --require-hashes --compile-bytecode --python /opt/gateway/bin/python runtime.lock
 COPY gateway gateway
 COPY evaluators evaluators
 COPY dashboards dashboards
