@@ -52,9 +52,9 @@ class Counters:
             _HEAD.pack_into(page, 0, _MAGIC, name)
         return cls(page, name.decode("ascii", "replace"))
 
-    def accept(self) -> None:
-        """One more call is accepted. Only the event loop's thread calls this."""
-        self._add(_ACCEPTED, 1)
+    def accept(self, calls: int = 1) -> None:
+        """More calls are accepted. Only the event loop's thread calls this."""
+        self._add(_ACCEPTED, calls)
 
     def shed(self, calls: int) -> None:
         """Calls that will not be recorded, as the event loop's thread sees it."""

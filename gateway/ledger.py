@@ -75,8 +75,8 @@ def _quarantined(layout: Layout, segments: list[Path]) -> int:
     waiting = {(path.parent.name, path.name.split("-")[0]) for path in segments}
     total = 0
     for path in (*layout.quarantine.glob("*.sealed"), *layout.quarantine.glob("*.purged")):
-        worker, _life, sequence, _calls = path.stem.rsplit("-", 3)
-        if (worker, sequence) not in waiting:
+        name = path.stem.rsplit("-", 3)
+        if len(name) == 4 and (name[0], name[2]) not in waiting:
             total += calls_of(path)
     return total
 

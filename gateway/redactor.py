@@ -143,6 +143,7 @@ def run(config: Config, layout: Layout, index: int) -> None:
         except (OSError, OutboxError, JournalError) as error:
             # Most likely a full disk: the segment stays sealed where it is and is tried again.
             log.warning("the outbox did not take a batch", segment=lease.name, error=error)
+            lease.forgive()
             stop.wait(1.0)
         finally:
             lease.release()

@@ -20,6 +20,8 @@ from gateway.installkey import InstallKey
 from gateway.journal.seal import HEADER_BYTES, Frame, Seal, frames, sound_length
 
 COUNTERS = "counters"
+MAX_DIGITS = 18
+"""Of a segment's number: it fits the counters' page."""
 
 
 class Appender:
@@ -112,9 +114,9 @@ class SegmentName:
 
 
 def sequence_of(path: Path) -> int:
-    """The leading number of a journal file's name; -1 without one."""
+    """The leading number of a journal file's name; -1 without one, or with one that was never ours."""
     digits = path.name.split(".")[0].split("-")[0]
-    return int(digits) if digits.isdecimal() else -1
+    return int(digits) if digits.isdecimal() and len(digits) <= MAX_DIGITS else -1
 
 
 def sync_directory(directory: Path) -> None:

@@ -20,9 +20,9 @@ from gateway.counters import Counters
 from gateway.installkey import InstallKey
 from gateway.journal.entries import Finished, Live, encode
 from gateway.journal.files import COUNTERS, Appender
-from gateway.journal.live import LiveLog
+from gateway.journal.live import LiveLog, id_of
 from gateway.journal.recovery import close_segment, recover
-from gateway.raw import Call, Opened, Part, Whole
+from gateway.raw import Call, Closed, Opened, Part, Whole
 
 UNSYNCED_AFTER_S = 0.5
 SWEEP_S = 0.05
@@ -66,6 +66,7 @@ class Journal:
         self._sweeping = False
         self._wake = threading.Event()
         self._closing = False
+        self._closed = False
         self._full = False
         self._writable = True
         self._live = LiveLog(directory, key, first)
@@ -159,16 +160,22 @@ class Journal:
         """Write what waits, close the segment, stop the thread."""
         self._closing = True
         self._wake.set()
-        await self._loop.run_in_executor(None, self._thread.join)
+        await self._loop.run_in_executor(None, self._finish)
+        self._closed = True
         self._sweep()
-        self._counters.close()
+        self._counters.sync()
 
     # -- the event loop's side --------------------------------------------------------------------------------------
 
     def _shed_now(self, entry: Finished) -> None:
-        if isinstance(entry, Whole):
-            self._counters.shed(1)
-            metrics.shed.labels("full").inc()
+        if not isinstance(entry, Whole):
+            return
+        call_id = entry.call.id
+        if self._closed and call_id in self._live:
+            return  # too late to mark it: the next start makes a record of what the live log has
+        self._live_queue.append(Closed(call_id))
+        self._counters.shed(1)
+        metrics.shed.labels("full").inc()
 
     def _sweep(self) -> None:
         """Let go of ends that waited too long; one timer for all of them."""
@@ -221,12 +228,22 @@ class Journal:
             batch.append(self._queue.popleft())
         if batch:
             self._commit(batch)
+        self._write_live(done={entry.call.id for entry, _, _ in batch if isinstance(entry, Whole)})
+
+    def _write_live(self, done: set[str]) -> None:
+        """Write what waits for the live log, but not of calls that came to their end in this very turn."""
         live: list[Live] = []
         while self._live_queue:
             live.append(self._live_queue.popleft())
-        if live:
-            with contextlib.suppress(OSError):
-                self._live.write(live)
+        shed = {entry.id for entry in live if isinstance(entry, Closed)}
+        with contextlib.suppress(OSError):
+            self._live.write([entry for entry in live if id_of(entry) not in done | shed])
+        with contextlib.suppress(OSError):
+            self._live.close(shed)
+
+    def _finish(self) -> None:
+        self._thread.join()
+        self._write_live(set())
 
     def _commit(self, batch: list[Waiting]) -> None:
         entries = [entry for entry, _, _ in batch]
@@ -235,10 +252,10 @@ class Journal:
             durable = self._append(entries)
         if durable:
             self._segment_calls += len(calls)
-            # Before this segment can be closed: else a crash would bring the call back a second time.
-            with contextlib.suppress(OSError):
-                self._live.close(calls)
-        elif calls:
+        # Before this segment can be closed: else a crash would bring the call back a second time.
+        with contextlib.suppress(OSError):
+            self._live.close(calls)
+        if not durable and calls:
             self._counters.shed_late(len(calls))
             metrics.shed.labels("disk").inc(len(calls))
         futures = [future for _, future, _ in batch if future is not None]

@@ -34,11 +34,12 @@ class LiveLog:
         self._next = first
         self._files: deque[_File] = deque()
         self._open: set[str] = set()
+        self._unmarked: set[str] = set()
 
     def write(self, entries: Sequence[Live]) -> None:
         """Append and wait until it is on disk. Entries of calls closed meanwhile are left out. Raises ``OSError``."""
         self._open.update(entry.call.id for entry in entries if isinstance(entry, Opened))
-        kept = [entry for entry in entries if _id_of(entry) in self._open]
+        kept = [entry for entry in entries if id_of(entry) in self._open]
         if not kept:
             return
         if not self._files or self._files[-1].appender.size > ROTATE_BYTES:
@@ -46,23 +47,37 @@ class LiveLog:
             self._next += 1
         file = self._files[-1]
         file.appender.append([encode(entry) for entry in kept])
-        file.open_ids.update(_id_of(entry) for entry in kept)
+        file.open_ids.update(id_of(entry) for entry in kept)
 
     def close(self, ids: Iterable[str]) -> None:
-        """Mark calls as standing whole in the journal, and drop files that nobody needs. Raises ``OSError``."""
-        known = [call_id for call_id in ids if call_id in self._open]
-        if not known:
+        """Mark calls as standing whole in the journal, or as shed, and drop files that nobody needs.
+
+        Raises ``OSError``; what could not be marked is marked with the next ones.
+        """
+        self._unmarked.update(self._open.intersection(ids))
+        if not self._unmarked:
             return
+        marked = False
         try:
-            self.write([Closed(call_id) for call_id in known])
+            self.write([Closed(call_id) for call_id in self._unmarked])
+            marked = True
         finally:
-            self._open.difference_update(known)
-            for file in self._files:
-                file.open_ids.difference_update(known)
-            while self._files and not self._files[0].open_ids:
-                done = self._files.popleft().appender
-                done.close()
-                done.path.unlink(missing_ok=True)
+            self._drop()
+            if marked or not self._files:
+                self._open.difference_update(self._unmarked)
+                self._unmarked.clear()
+
+    def __contains__(self, call_id: str) -> bool:
+        """Whether a start after a crash would make a record of this call."""
+        return call_id in self._open
+
+    def _drop(self) -> None:
+        for file in self._files:
+            file.open_ids.difference_update(self._unmarked)
+        while self._files and not self._files[0].open_ids:
+            done = self._files.popleft().appender
+            done.close()
+            done.path.unlink(missing_ok=True)
 
     @property
     def size(self) -> int:
@@ -70,5 +85,6 @@ class LiveLog:
         return sum(file.appender.size for file in self._files)
 
 
-def _id_of(entry: Live) -> str:
+def id_of(entry: Live) -> str:
+    """The call an entry is about."""
     return entry.call.id if isinstance(entry, Opened) else entry.id

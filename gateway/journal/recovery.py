@@ -30,25 +30,30 @@ def recover(directory: Path, key: InstallKey, counters: Counters) -> int:
 
 
 def _recover(directory: Path, key: InstallKey, counters: Counters) -> int:
-    opens = {path: read(path, key) for path in sorted(directory.glob("*.open"))}
+    opens = {path: read(path, key) for path in _numbered(directory, "*.open")}
     whole = {call_id for contents in opens.values() for call_id in _ids(contents)}
-    lives = sorted(directory.glob("*.live"))
+    lives = _numbered(directory, "*.live")
     killed = [call for call in _killed(lives, key) if call.call.id not in whole]
     free = 1 + max([counters.rotation[0], *(sequence_of(path) for path in directory.iterdir())])
-    if killed:
-        path = directory / f"{free:012d}.open"
-        _write(path, key, killed)
-        opens[path] = read(path, key)
-        free += 1
+    kept = directory / f"{free:012d}.open"
+    written = not killed or _written(kept, key, killed)
     # The live logs go before any segment is closed: a redactor could be done with it before a second crash.
     for path in lives:
         path.unlink()
-    for path, contents in opens.items():
-        _close_leftover(path, contents, counters)
+    # On a full disk, their going may have made the room.
+    if killed and (written or _written(kept, key, killed)):
+        opens[kept] = read(kept, key)
+        free += 1
+    # The segment counted last comes first: counting another would hide that it is counted.
+    for path in sorted(opens, key=lambda path: sequence_of(path) != counters.rotation[0]):
+        _close_leftover(path, opens[path], counters)
     accepted, shed, rotated = counters.reading()
     lost = accepted - shed - rotated
     if lost > 0:
         counters.shed_late(lost)
+    else:
+        # A power cut took the last counts, not the calls.
+        counters.accept(-lost)
     counters.sync()
     if killed or lost:
         log.warning("recovered", killed=len(killed), lost=lost)
@@ -56,9 +61,17 @@ def _recover(directory: Path, key: InstallKey, counters: Counters) -> int:
 
 
 def close_segment(path: Path, sequence: int, calls: int, counters: Counters) -> None:
-    """Rename a written segment so that redactors see it. Counted first: a crash between is made up for here."""
+    """Rename a written segment so that redactors see it. Counted first: a crash between is made up for here.
+
+    The count is on disk before the name: after a power cut too, no number is given to a second segment.
+    """
     counters.rotate(sequence, calls)
-    path.rename(path.with_name(f"{SegmentName(sequence, calls)}.seg"))
+    try:
+        counters.sync()
+        path.rename(path.with_name(f"{SegmentName(sequence, calls)}.seg"))
+    except OSError:
+        counters.amend(0)
+        raise
     sync_directory(path.parent)
 
 
@@ -72,7 +85,9 @@ def _close_leftover(path: Path, contents: Contents, counters: Counters) -> None:
     if not contents.frames:
         path.unlink()
         return
+    written_at = path.stat()
     os.truncate(path, contents.sound_length)
+    os.utime(path, ns=(written_at.st_atime_ns, written_at.st_mtime_ns))
     path.rename(path.with_name(f"{SegmentName(sequence, calls)}.seg"))
     sync_directory(path.parent)
 
@@ -128,9 +143,21 @@ def _reply(parts: list[Part]) -> Reply:
     )
 
 
-def _write(path: Path, key: InstallKey, wholes: list[Whole]) -> None:
-    appender = Appender(path, key)
+def _numbered(directory: Path, pattern: str) -> list[Path]:
+    """Our files of a kind, the oldest first; a foreign one is left alone."""
+    return sorted(path for path in directory.glob(pattern) if sequence_of(path) >= 0)
+
+
+def _written(path: Path, key: InstallKey, wholes: list[Whole]) -> bool:
+    """Write records of killed calls. False without room for them: then they are shed, and the start goes on."""
     try:
-        appender.append([encode(whole) for whole in wholes])
-    finally:
-        appender.close()
+        appender = Appender(path, key)
+        try:
+            appender.append([encode(whole) for whole in wholes])
+        finally:
+            appender.close()
+    except OSError as error:
+        log.warning("killed calls not written", error=error, calls=len(wholes))
+        path.unlink(missing_ok=True)
+        return False
+    return True

@@ -58,6 +58,7 @@ class Lease:
         self._attempts_path = path.with_suffix(".try")
         self._crashes = _crashes(self._attempts_path)
         self._attempts: int | None = None
+        self._attempts_before = 0
 
     def entries(self) -> Iterator[tuple[int, Finished | Broken]]:
         """Every entry with its place in the segment; what does not open comes as ``Broken``."""
@@ -71,9 +72,15 @@ class Lease:
         """Note that work on an entry begins; answers how many times it has, counting those that ended in a crash."""
         if self._attempts is None:
             self._attempts = os.open(self._attempts_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._attempts_before = os.fstat(self._attempts).st_size
             os.write(self._attempts, _ATTEMPT.pack(_RUN))
         os.write(self._attempts, _ATTEMPT.pack(index))
         return self._crashes.get(index, 0) + 1
+
+    def forgive(self) -> None:
+        """Give up on this run for a reason that is no entry's fault, a full disk say: it is not counted as a crash."""
+        if self._attempts is not None:
+            os.ftruncate(self._attempts, self._attempts_before)
 
     def quarantine(self, index: int) -> None:
         """Put an entry aside, sealed as it is, when the segment is committed."""
@@ -89,6 +96,10 @@ class Lease:
         outbox = self._layout.outbox
         if items:
             write(provisional(outbox, batch), items)
+        # A draft of a run that was cut off may hold another number of calls, and so have another name.
+        for draft in outbox.glob(f"{self._batch}-*.tmp"):
+            if not items or draft.stem != batch:
+                draft.unlink()
         spent = self._path.with_suffix(".spent")
         self._path.rename(spent)
         sync_directory(spent.parent)
@@ -119,7 +130,9 @@ class Lease:
         path = directory / f"{self._batch}-{calls}.sealed"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.write(handle, kept)
+            view = memoryview(kept)
+            while view:
+                view = view[os.write(handle, view) :]
             os.fsync(handle)
         finally:
             os.close(handle)
