@@ -28,7 +28,12 @@ check: $(STAMP) ## formatting, lint, types and import rules
 	$(VENV)/bin/lint-imports --no-cache
 
 bench: $(STAMP) ## measure the gateway against nginx and a bare pass-through
+	@.ci/bench-tools
 	$(PY) -m tests.bench
+
+bench-full: $(STAMP) ## the same, longer
+	@.ci/bench-tools
+	$(PY) -m tests.bench --full
 
 lock: $(STAMP) ## compile requirements.lock anew (hashes, no addresses)
 	.ci/uv pip compile --universal --generate-hashes --python-version 3.11 --all-extras --group dev --no-header \

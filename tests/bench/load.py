@@ -88,7 +88,7 @@ def _time(text: str, name: str) -> float:
 
 @dataclass
 class Streams:
-    """What a run of streams gave."""
+    """What a run of streams gave. Seconds are those of the streams, CPU and memory the server's."""
 
     finished: int
     events: int
@@ -100,19 +100,22 @@ class Streams:
 def streams(server: Server, *, count: int, events: int, interval: float, rounds: int = 1) -> Streams:
     """Hold ``count`` streams of ``events`` each, ``interval`` seconds apart; memory is looked at midway."""
     argv = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "tests.bench.load", str(server.port)]
-    before, began = server.cpu_s(), time.monotonic()
-    client = subprocess.Popen(
-        [*argv, str(count), str(events), str(interval), str(rounds)], stdout=subprocess.PIPE, text=True
-    )
-    rss = server.rss_mib()
-    while client.poll() is None:
-        rss = max(rss, server.rss_mib())
-        time.sleep(0.05)
-    assert client.stdout is not None
-    finished, seen, seconds = client.stdout.read().split()
-    client.stdout.close()
-    del began
-    return Streams(int(finished), int(seen), float(seconds), server.cpu_s() - before, rss)
+    argv += [str(count), str(events), str(interval), str(rounds)]
+    before, rss = server.cpu_s(), server.rss_mib()
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as client:
+        try:
+            while client.poll() is None:
+                rss = max(rss, server.rss_mib())
+                time.sleep(0.05)
+        except BaseException:
+            client.kill()
+            raise
+        spent = server.cpu_s() - before
+        assert client.stdout is not None
+        said = client.stdout.read().split()
+    if len(said) != 3:
+        raise RuntimeError(f"the streams' client ended with {client.returncode}")
+    return Streams(int(said[0]), int(said[1]), float(said[2]), spent, rss)
 
 
 async def _stream(port: int, events: int, interval: float, rounds: int) -> tuple[int, int]:
@@ -129,7 +132,7 @@ async def _stream(port: int, events: int, interval: float, rounds: int) -> tuple
             data = await reader.read(1 << 18)
             if not data:
                 break
-            seen += data.count(b"data: {")
+            seen += (tail[-6:] + data).count(b"data: {")  # one may be split over two reads
             tail = (tail + data)[-16:]
         else:
             finished += 1

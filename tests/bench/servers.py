@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-SERVER_CORE, LOAD_CORE = 0, 1
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = CORES[0], CORES[1 % len(CORES)]
+"""The server that is measured has a core to itself where there are two."""
+PACKAGES = {"wrk": "wrk", "nginx": "nginx-light"}
+"""Programs from outside, and the Debian packages they come in."""
 
 NGINX = """
 worker_processes 1; daemon off; pid {root}/nginx.pid; error_log /dev/null;
@@ -40,25 +45,47 @@ upstreams: [{{name: mock, base_url: "http://127.0.0.1:{upstream}/v1", api_key: s
 
 @dataclass
 class Server:
-    """A running server. Times are CPU seconds of all its processes."""
+    """A running server with the processes it started."""
 
     name: str
     port: int
-    pids: list[int]
+    pid: int
 
     def cpu_s(self) -> float:
+        """CPU seconds of all its processes, user and system."""
         ticks = 0
-        for pid in self.pids:
+        for pid in self._pids():
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
         return ticks / TICKS_PER_S
 
     def rss_mib(self) -> float:
-        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.pids)
-        return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+        """Resident memory of all its processes; what they share counts for each."""
+        return sum(rss_mib(pid) for pid in self._pids())
+
+    def _pids(self) -> list[int]:
+        # Looked up each time: a server may listen before it has started its workers.
+        return [self.pid, *map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())]
+
+
+def rss_mib(pid: int | str = "self") -> float:
+    """Resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def program(name: str) -> str | None:
+    """Where a program is; users' paths often lack the folder that Debian puts nginx in."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+
+
+def missing() -> list[str]:
+    """The programs that are not installed."""
+    return [name for name in PACKAGES if program(name) is None]
 
 
 def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -71,13 +98,13 @@ def started(
     """Start a server on a core, wait until it listens, and stop it at the end."""
     process = subprocess.Popen(
         ["taskset", "-c", str(core), *argv],
-        env={**os.environ, **(environ or {})},
+        env={**_environ(), **(environ or {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL if not os.environ.get("BENCH_VERBOSE") else None,
     )
     try:
         _await_port(port, process)
-        yield Server(name, port, [process.pid, *_children(process.pid)])
+        yield Server(name, port, process.pid)
     finally:
         process.terminate()
         try:
@@ -98,29 +125,35 @@ def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"nothing listens on {port}")
 
 
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _environ() -> dict[str, str]:
+    """Ours without the gateway's settings: what is measured is configured here alone."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
 
 
 @contextlib.contextmanager
 def mock() -> Iterator[Server]:
+    """The upstream, on the load's core."""
     port = free_port()
     argv = [sys.executable, "-m", "tests.bench.mock", str(port)]
-    with started("mock", argv, port, LOAD_CORE) as server:
+    with started("direct", argv, port, LOAD_CORE) as server:
         yield server
 
 
 @contextlib.contextmanager
 def nginx(root: Path, upstream: int) -> Iterator[Server]:
+    """What a proxy in C takes."""
     port = free_port()
+    binary = program("nginx")
+    assert binary is not None
     conf = root / "nginx.conf"
     conf.write_text(NGINX.format(root=root, port=port, upstream=upstream))
-    with started("nginx", ["nginx", "-p", str(root), "-c", str(conf)], port, SERVER_CORE) as server:
+    with started("nginx", [binary, "-p", str(root), "-c", str(conf)], port, SERVER_CORE) as server:
         yield server
 
 
 @contextlib.contextmanager
 def passthrough(upstream: int) -> Iterator[Server]:
+    """What a proxy in Python takes at least."""
     port = free_port()
     argv = [sys.executable, "-m", "tests.bench.passthrough", str(port), f"http://127.0.0.1:{upstream}"]
     with started("bare", argv, port, SERVER_CORE) as server:
