@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gateway import metrics, telemetry
@@ -66,7 +66,8 @@ class Journal:
         self._sweeping = False
         self._wake = threading.Event()
         self._closing = False
-        self._closed = False
+        self._opened: set[str] = set()
+        self._shedding: set[str] = set()
         self._full = False
         self._writable = True
         self._live = LiveLog(directory, key, first)
@@ -125,8 +126,9 @@ class Journal:
         ``False``: 500 ms passed and it is sent on anyway, or it was shed. Never raises for disk trouble.
         """
         future: asyncio.Future[bool] = self._loop.create_future()
+        opened = self._was_opened(entry)
         if self.full or self._closing:
-            self._shed_now(entry)
+            self._shed_now(entry, opened=opened)
             future.set_result(False)
             return future
         size = _size(entry)
@@ -145,6 +147,7 @@ class Journal:
 
     def opened(self, call: Call) -> None:
         """A call outlived a tick: keep its request."""
+        self._opened.add(call.id)
         self._live_queue.append(Opened(call))
         self._wake.set()
 
@@ -160,21 +163,26 @@ class Journal:
         """Write what waits, close the segment, stop the thread."""
         self._closing = True
         self._wake.set()
-        await self._loop.run_in_executor(None, self._finish)
-        self._closed = True
+        await self._loop.run_in_executor(None, self._thread.join)
         self._sweep()
         self._counters.sync()
 
     # -- the event loop's side --------------------------------------------------------------------------------------
 
-    def _shed_now(self, entry: Finished) -> None:
+    def _was_opened(self, entry: Finished) -> bool:
+        opened = isinstance(entry, Whole) and entry.call.id in self._opened
+        if isinstance(entry, Whole):
+            self._opened.discard(entry.call.id)
+        return opened
+
+    def _shed_now(self, entry: Finished, *, opened: bool) -> None:
         if not isinstance(entry, Whole):
             return
-        call_id = entry.call.id
-        if self._closed and call_id in self._live:
-            return  # too late to mark it: the next start makes a record of what the live log has
-        self._live_queue.append(Closed(call_id))
-        self._counters.shed(1)
+        if opened:
+            # Counted once it is marked; after the end it is not, and the next start makes a record of it.
+            self._live_queue.append(Closed(entry.call.id))
+        else:
+            self._counters.shed(1)
         metrics.shed.labels("full").inc()
 
     def _sweep(self) -> None:
@@ -220,7 +228,7 @@ class Journal:
             return RELAXED_S
         if self._segment is None:
             return IDLE_S
-        return max(0.001, self._segment_began + self._rotate_after - time.monotonic())
+        return min(IDLE_S, max(0.001, self._segment_began + self._rotate_after - time.monotonic()))
 
     def _write_all(self) -> None:
         batch: list[Waiting] = []
@@ -238,12 +246,7 @@ class Journal:
         shed = {entry.id for entry in live if isinstance(entry, Closed)}
         with contextlib.suppress(OSError):
             self._live.write([entry for entry in live if id_of(entry) not in done | shed])
-        with contextlib.suppress(OSError):
-            self._live.close(shed)
-
-    def _finish(self) -> None:
-        self._thread.join()
-        self._write_live(set())
+        self._shed(shed)
 
     def _commit(self, batch: list[Waiting]) -> None:
         entries = [entry for entry, _, _ in batch]
@@ -252,17 +255,28 @@ class Journal:
             durable = self._append(entries)
         if durable:
             self._segment_calls += len(calls)
-        # Before this segment can be closed: else a crash would bring the call back a second time.
-        with contextlib.suppress(OSError):
-            self._live.close(calls)
-        if not durable and calls:
-            self._counters.shed_late(len(calls))
+            # Before this segment can be closed: else a crash would bring the call back a second time.
+            with contextlib.suppress(OSError):
+                self._live.close(calls)
+        elif calls:
+            self._shed(calls)
             metrics.shed.labels("disk").inc(len(calls))
         futures = [future for _, future, _ in batch if future is not None]
         size = sum(size for _, _, size in batch)
         with contextlib.suppress(RuntimeError):  # the loop may be closed by now
             self._loop.call_soon_threadsafe(self._resolve, futures, size, durable)
         self._rotate_if_due()
+
+    def _shed(self, calls: Iterable[str]) -> None:
+        """Count calls as shed, one of the live log once it is marked there: else a crash would bring it back."""
+        self._shedding.update(calls)
+        if not self._shedding:
+            return
+        with contextlib.suppress(OSError):
+            self._live.close(self._shedding)
+        marked = {call_id for call_id in self._shedding if call_id not in self._live}
+        self._counters.shed_late(len(marked))
+        self._shedding -= marked
 
     def _append(self, entries: Sequence[Finished]) -> bool:
         try:
@@ -284,6 +298,7 @@ class Journal:
         aged = time.monotonic() - self._segment_began >= self._rotate_after
         if not (now or aged or segment.size > ROTATE_BYTES or self._segment_calls >= ROTATE_CALLS):
             return
+        self._live.settle()
         segment.close()
         self._segment = None
         try:

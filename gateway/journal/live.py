@@ -67,6 +67,18 @@ class LiveLog:
                 self._open.difference_update(self._unmarked)
                 self._unmarked.clear()
 
+    def settle(self) -> None:
+        """Mark what could not be marked. Without room even for that the log is given up: nothing comes back twice."""
+        try:
+            self.close(())
+        except OSError:
+            while self._files:
+                done = self._files.popleft().appender
+                done.close()
+                done.path.unlink(missing_ok=True)
+            self._open.clear()
+            self._unmarked.clear()
+
     def __contains__(self, call_id: str) -> bool:
         """Whether a start after a crash would make a record of this call."""
         return call_id in self._open

@@ -90,6 +90,9 @@ class Lease:
         """Hand the results over and be done with the segment. Raises ``OSError``; then nothing has happened yet."""
         calls = sum(isinstance(item, Record) for item in items)
         missing = self.calls - calls
+        # What a run that was cut off put aside, this one may have worked off.
+        for earlier in self._layout.quarantine.glob(f"{self._batch}-*.sealed"):
+            earlier.unlink()
         if missing > 0 or self._quarantined:
             self._put_aside(missing)
         batch = batch_name(self._batch, calls)
@@ -125,8 +128,6 @@ class Lease:
             kept = self._path.read_bytes()
         else:
             kept = self._contents.header + b"".join(frames[index].raw for index in sorted(self._quarantined))
-        for earlier in directory.glob(f"{self._batch}-*.sealed"):
-            earlier.unlink()
         path = directory / f"{self._batch}-{calls}.sealed"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:

@@ -1,0 +1,529 @@
+"""The writing side: what ``True`` means, in which order, in which files, and what is shed when there is no room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway import metrics
+from gateway.counters import Counters
+from gateway.errors import JournalError
+from gateway.installkey import InstallKey
+from gateway.journal import Journal, Segments
+from gateway.journal import journal as journal_module
+from gateway.journal.files import COUNTERS
+from gateway.journal.seal import HEADER_BYTES
+from gateway.paths import Layout
+from tests.journal import victim
+from tests.journal.makers import (
+    KEY,
+    SERVE,
+    balanced,
+    call,
+    calls_in,
+    eventually,
+    ids_in,
+    in_outbox,
+    names,
+    note,
+    opened,
+    part,
+    recorded,
+    restarted,
+    whole,
+    worked_off,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """An empty data directory."""
+    layout = Layout(tmp_path / "data")
+    layout.create()
+    return layout
+
+
+def folder(layout: Layout) -> Path:
+    """The journal's own folder."""
+    return layout.journal / SERVE
+
+
+def counted(layout: Layout) -> tuple[int, int, int]:
+    """Accepted, shed, and calls in closed segments, from the file."""
+    counters = Counters.open(folder(layout) / COUNTERS)
+    try:
+        return counters.reading()
+    finally:
+        counters.close()
+
+
+# -- durable means on disk -------------------------------------------------------------------------------------------
+
+
+async def test_true_means_that_another_process_reads_it_back(layout: Layout) -> None:
+    """The entry is in the file once its future is true, long before the segment is closed."""
+    journal = await opened(layout)
+    assert await recorded(journal, whole("a"), note("n"), whole("b")) == [True, True, True]
+    (path,) = folder(layout).glob("*.open")
+    reading, told = victim.pipe()
+    assert await asyncio.to_thread(victim.run, victim.read_ids, path, told) == 0
+    assert reading.recv() == ["a", "n", "b"]
+    await journal.close()
+
+
+async def test_the_future_waits_for_the_disk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the disk has answered it is not true; an end is let go unsynced, and the entry is kept all the same."""
+    journal = await opened(layout)
+    assert await recorded(journal, whole("first")) == [True]
+    answer, reached, real = threading.Event(), threading.Event(), os.fdatasync
+
+    def slow(handle: int) -> None:
+        reached.set()
+        answer.wait()
+        real(handle)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    before = metrics.unsynced._value.get()
+    journal.accept()
+    future = journal.put(whole("second"))
+    await eventually(reached.is_set, "the disk asked")
+    assert not future.done()
+    assert await future is False
+    assert metrics.unsynced._value.get() == before + 1
+    answer.set()
+    await journal.close()
+    assert ids_in(folder(layout), "*.seg") == ["first", "second"]
+    assert counted(layout) == (2, 0, 2)
+
+
+async def test_relaxed_answers_at_once_and_writes_soon(layout: Layout) -> None:
+    """Without waiting for the disk; the entry reaches it by itself."""
+    journal = await opened(layout, strict=False)
+    journal.accept()
+    future = journal.put(whole("a"))
+    assert future.done()
+    assert future.result() is True
+    await eventually(lambda: ids_in(folder(layout), "*.open") == ["a"], "the entry on disk")
+    await journal.close()
+    assert counted(layout) == (1, 0, 1)
+
+
+async def test_a_group_commit_keeps_the_order(layout: Layout) -> None:
+    """What was put first stands first, within a commit and from one to the next."""
+    journal = await opened(layout)
+    sent = [f"{number:04}" for number in range(300)]
+    for start in range(0, 300, 50):
+        assert all(await recorded(journal, *[whole(one) for one in sent[start : start + 50]]))
+    await journal.close()
+    assert ids_in(folder(layout), "*.seg") == sent
+
+
+# -- rotation --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_segment_is_closed_by_age_even_when_nothing_follows(layout: Layout) -> None:
+    """A redactor can have it although no further call comes."""
+    journal = await opened(layout, rotate_after=0.01)
+    await recorded(journal, whole("a"))
+    await eventually(lambda: ids_in(folder(layout), "*.seg") == ["a"], "a closed segment")
+    assert list(folder(layout).glob("*.open")) == []
+    await journal.close()
+
+
+async def test_a_segment_is_closed_by_size(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file does not grow far beyond the limit."""
+    monkeypatch.setattr(journal_module, "ROTATE_BYTES", 20_000)
+    journal = await opened(layout)
+    for number in range(4):
+        await recorded(journal, whole(str(number), body=os.urandom(15_000)))
+    await journal.close()
+    sizes = [len(calls_in(folder(layout), path.name)) for path in sorted(folder(layout).glob("*.seg"))]
+    assert sizes == [2, 2]
+
+
+async def test_a_segment_is_closed_by_the_number_of_its_calls(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name says how many; notes are not calls."""
+    monkeypatch.setattr(journal_module, "ROTATE_CALLS", 3)
+    journal = await opened(layout)
+    for number in range(7):
+        await recorded(journal, whole(str(number)), note(f"n{number}"))
+    await journal.close()
+    assert sorted(path.stem.split("-")[1] for path in folder(layout).glob("*.seg")) == ["1", "3", "3"]
+    assert counted(layout) == (7, 0, 7)
+
+
+# -- the end ---------------------------------------------------------------------------------------------------------
+
+
+async def test_closing_leaves_closed_segments_and_exact_counters(layout: Layout) -> None:
+    """What was put and not awaited is written too; no open file and no live log is left."""
+    journal = await opened(layout)
+    journal.opened(call("slow"))
+    for number in range(20):
+        journal.accept()
+        journal.put(whole(f"{number}"))
+    journal.accept()
+    journal.put(whole("slow"))
+    await journal.close()
+    assert names(folder(layout)) == {".seg", "counters"}
+    assert ids_in(folder(layout), "*.seg") == [*map(str, range(20)), "slow"]
+    assert counted(layout) == (21, 0, 21)
+    assert balanced(layout).raw == 21
+
+
+async def test_what_is_put_after_closing_is_shed_and_counted(layout: Layout) -> None:
+    """Too late is not lost silently: neither while it closes nor afterwards."""
+    journal = await opened(layout)
+    journal.accept()
+    closing = asyncio.create_task(journal.close())
+    await asyncio.sleep(0)
+    assert await journal.put(whole("while")) is False
+    await closing
+    journal.accept()
+    assert await journal.put(whole("after")) is False
+    assert counted(layout) == (2, 2, 0)
+    assert balanced(layout).shed == 2
+
+
+async def test_a_second_life_goes_on_counting(layout: Layout) -> None:
+    """Numbers of segments are not used again and counters go on, after a clean stop."""
+    for life in ("one", "two"):
+        journal = await opened(layout)
+        await recorded(journal, whole(life))
+        await journal.close()
+    assert ids_in(folder(layout), "*.seg") == ["one", "two"]
+    assert counted(layout) == (2, 0, 2)
+
+
+# -- live log --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_put_in_the_same_breath_as_it_was_opened_does_not_come_back(layout: Layout) -> None:
+    """Opened and whole may wait for the same turn of the writing thread; then the live log must not keep it."""
+    journal = await opened(layout)
+    journal.accept()
+    journal.opened(call("a"))
+    await journal.put(whole("a"))
+    await journal.close()
+    assert names(folder(layout)) == {".seg", "counters"}
+    await asyncio.to_thread(restarted, layout)
+    assert ids_in(folder(layout), "*.seg") == ["a"]
+    assert balanced(layout).accepted == 1
+
+
+# -- no room ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_full_journal_sheds_and_counts_and_takes_again_when_there_is_room(layout: Layout) -> None:
+    """Over ``max_bytes`` nothing is written; what is shed is counted to the call; redactors make room."""
+    journal = await opened(layout, max_bytes=50_000, rotate_after=0.01)
+    assert await recorded(journal, whole("kept", body=os.urandom(60_000))) == [True]
+    await eventually(lambda: journal.full, "full")
+    assert await recorded(journal, whole("gone"), whole("gone too"), note("n")) == [False, False, False]
+    assert counted(layout)[:2] == (3, 2)
+    await eventually(lambda: list(folder(layout).glob("*.seg")) != [], "a closed segment")
+    lease = Segments(layout, KEY).lease()
+    assert lease is not None
+    lease.quarantine(0)
+    lease.commit([])
+    await eventually(lambda: not journal.full, "room again")
+    assert await recorded(journal, whole("again")) == [True]
+    await journal.close()
+    assert ids_in(folder(layout), "*.seg") == ["again"]
+    assert balanced(layout).shed == 2
+
+
+async def test_a_call_that_is_shed_does_not_come_back_as_killed(layout: Layout) -> None:
+    """It was in the live log and is counted as shed: the next start must not count it again."""
+    journal = await opened(layout, max_bytes=50_000)
+    journal.accept()
+    journal.opened(call("slow"))
+    await eventually(lambda: list(folder(layout).glob("*.live")) != [], "the live log")
+    await recorded(journal, whole("big", body=os.urandom(60_000)))
+    await eventually(lambda: journal.full, "full")
+    assert await journal.put(whole("slow")) is False
+    await journal.close()
+    await asyncio.to_thread(restarted, layout)
+    assert ids_in(folder(layout), "*.seg") == ["big"]
+    assert balanced(layout).shed == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Layout]:
+    """A data directory on a disk of 512 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = shutil.which("mount")
+    if os.geteuid() != 0 or mount is None:
+        pytest.skip("a small file system can be mounted by root alone")
+    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], capture_output=True, check=False)
+    if made.returncode != 0:
+        pytest.skip("this root may not mount a file system")
+    layout = Layout(place / "data")
+    layout.create()
+    yield layout
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def stuff(layout: Layout) -> Path:
+    """Take every byte that is left."""
+    path = layout.run / "ballast"
+    with path.open("wb", buffering=0) as file:
+        for size in (65_536, 4_096):
+            try:
+                while file.write(bytes(size)) == size:
+                    continue
+            except OSError:
+                continue
+    return path
+
+
+async def test_a_full_disk_sheds_exactly_and_recording_goes_on_after_room_is_made(small_disk: Layout) -> None:
+    """Futures are false, the calls are counted, no torn frame stays, and the law holds at every step."""
+    layout = small_disk
+    journal = await opened(layout)
+    assert await recorded(journal, whole("before")) == [True]
+    ballast = stuff(layout)
+    big = [whole(f"gone {number}", body=os.urandom(9_000)) for number in range(10)]
+    assert [(await recorded(journal, one))[0] for one in big] == [False] * 10
+    assert counted(layout)[:2] == (11, 10)
+    assert balanced(layout).raw == 1
+    assert not journal.writable
+    ballast.unlink()
+    assert await recorded(journal, whole("after")) == [True]
+    assert journal.writable
+    await journal.close()
+    (path,) = folder(layout).glob("*.seg")
+    assert ids_in(folder(layout), "*.seg") == ["before", "after"]
+    assert path.stat().st_size < 2_000
+    assert counted(layout) == (12, 10, 2)
+    assert balanced(layout).shed == 10
+
+
+async def test_a_disk_full_from_the_start_of_a_segment_leaves_no_empty_file(small_disk: Layout) -> None:
+    """Not even the header fits: nothing is left, every call is counted, and the next one opens a segment."""
+    layout = small_disk
+    journal = await opened(layout)
+    ballast = stuff(layout)
+    assert await recorded(journal, whole("a"), whole("b")) == [False, False]
+    assert list(folder(layout).glob("*.open")) == []
+    ballast.unlink()
+    assert await recorded(journal, whole("c")) == [True]
+    await journal.close()
+    assert ids_in(folder(layout), "*.seg") == ["c"]
+    assert counted(layout) == (3, 2, 1)
+
+
+async def test_a_call_shed_by_a_full_disk_does_not_come_back_as_killed(small_disk: Layout) -> None:
+    """The live log still holds its beginning; the start after a crash must not count it a second time."""
+    layout = small_disk
+    journal = await opened(layout)
+    journal.accept()
+    journal.accept()
+    journal.opened(call("slow"))
+    journal.opened(call("slower"))
+    journal.part(part("slow", b"so far"))
+    await eventually(lambda: any(path.stat().st_size > 300 for path in folder(layout).glob("*.live")), "the live log")
+    ballast = stuff(layout)
+    assert await journal.put(whole("slow", body=os.urandom(9_000))) is False
+    ballast.unlink()
+    assert await recorded(journal, whole("next")) == [True]
+    await journal.close()
+    await asyncio.to_thread(restarted, layout)
+    assert ids_in(folder(layout), "*.seg") == ["next", "slower"]
+    assert balanced(layout).shed == 1
+
+
+def no_room(monkeypatch: pytest.MonkeyPatch, suffix: str, times: int = 1_000_000) -> list[str]:
+    """Refuse so many writes to files of a kind; answers what was refused."""
+    real, refused = os.fdatasync, []
+
+    def full(handle: int) -> None:
+        name = os.readlink(f"/proc/self/fd/{handle}")
+        if name.endswith(suffix) and len(refused) < times:
+            refused.append(name)
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    return refused
+
+
+async def two_calls_open(layout: Layout) -> Journal:
+    """A journal whose live log holds two calls."""
+    journal = await opened(layout)
+    for call_id in ("x", "y"):
+        journal.accept()
+        journal.opened(call(call_id))
+        journal.part(part(call_id, b"so far"))
+    await eventually(lambda: live_bytes(layout) > 0, "the live log")
+    for _ in range(2):
+        await recorded(journal, note("n"))
+    return journal
+
+
+def live_bytes(layout: Layout) -> int:
+    """Bytes in live logs beside their headers."""
+    return sum(path.stat().st_size - HEADER_BYTES for path in folder(layout).glob("*.live"))
+
+
+async def test_a_call_that_could_not_be_marked_as_shed_is_kept_as_killed(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while the disk is still full, the live log has it: it is counted there, not as shed too."""
+    journal = await two_calls_open(layout)
+    with monkeypatch.context() as patched:
+        refused = no_room(patched, "")
+        assert await journal.put(whole("x")) is False
+        await eventually(lambda: len(refused) > 1, "the mark refused")
+        assert counted(layout) == (2, 0, 0)
+        after = Layout(layout.data_dir.with_name("after"))
+        shutil.copytree(layout.data_dir, after.data_dir)
+    await asyncio.to_thread(restarted, after)
+    assert sorted(ids_in(folder(after), "*.seg")) == ["x", "y"]
+    assert (balanced(after).raw, balanced(after).shed, balanced(after).accepted) == (2, 0, 2)
+    await journal.close()
+    await asyncio.to_thread(restarted, layout)
+    assert ids_in(folder(layout), "*.seg") == ["y"]
+    assert (balanced(layout).raw, balanced(layout).shed, balanced(layout).accepted) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(("times", "kept"), [(1, ["x", "y"]), (1_000_000, ["x"])])
+async def test_a_whole_call_never_comes_back_when_its_mark_found_no_room(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, times: int, kept: list[str]
+) -> None:
+    """It is marked before its segment is closed; when that cannot be, the live log is given up, and who was in it."""
+    journal = await two_calls_open(layout)
+    monkeypatch.setattr(journal_module, "ROTATE_CALLS", 1)
+    with monkeypatch.context() as patched:
+        refused = no_room(patched, ".live", times)
+        assert await journal.put(whole("x")) is True
+        await eventually(lambda: list(folder(layout).glob("*.seg")) != [], "a closed segment")
+        assert refused
+    await asyncio.to_thread(worked_off, layout)
+    after = Layout(layout.data_dir.with_name("after"))
+    shutil.copytree(layout.data_dir, after.data_dir)
+    await journal.close()
+    await asyncio.to_thread(restarted, after)
+    await asyncio.to_thread(worked_off, after)
+    assert in_outbox(after) == kept
+    ledger = balanced(after)
+    assert (ledger.accepted, ledger.outbox, ledger.shed) == (2, len(kept), 2 - len(kept))
+
+
+async def cut_off(layout: Layout) -> None:
+    """A stop that leaves one call in the live log."""
+    journal = await opened(layout)
+    journal.accept()
+    journal.opened(call("slow", body=os.urandom(9_000)))
+    await eventually(lambda: live_bytes(layout) > 9_000, "the live log")
+    await journal.close()
+
+
+async def test_a_start_on_a_full_disk_keeps_a_killed_call_in_the_place_of_its_live_log(small_disk: Layout) -> None:
+    """There is no room beside it; and serving begins."""
+    hearing, told = victim.pipe()
+    process = victim.started(victim.leave_calls_open, small_disk.data_dir, told)
+    assert await asyncio.to_thread(hearing.recv) == "ready"
+    process.kill()
+    await asyncio.to_thread(process.join)
+    stuff(small_disk)
+    journal = await opened(small_disk)
+    await journal.close()
+    assert sorted(ids_in(folder(small_disk), "*.seg")) == ["opened", "parts", "whole"]
+    assert (balanced(small_disk).raw, balanced(small_disk).shed) == (3, 1)
+
+
+async def test_a_start_without_any_room_sheds_killed_calls_and_serves(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is no reason not to start: the call is counted, and later ones are kept."""
+    await cut_off(layout)
+    with monkeypatch.context() as patched:
+        assert no_room(patched, ".open") == []
+        journal = await opened(layout)
+    assert await recorded(journal, whole("next")) == [True]
+    await journal.close()
+    assert ids_in(folder(layout), "*.seg") == ["next"]
+    assert (balanced(layout).accepted, balanced(layout).shed) == (2, 1)
+
+
+async def test_a_segment_that_cannot_be_renamed_is_closed_by_the_next_start(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is counted once, although later segments were closed in between."""
+    real = Path.rename
+
+    def refused(self: Path, target: Path) -> Path:
+        if self.name.endswith("1.open"):
+            raise OSError(28, "No space left on device")
+        return real(self, target)
+
+    monkeypatch.setattr(journal_module, "ROTATE_CALLS", 2)
+    monkeypatch.setattr(Path, "rename", refused)
+    journal = await opened(layout)
+    for number in range(2):
+        await recorded(journal, whole(f"{number}a"), whole(f"{number}b"))
+    await journal.close()
+    assert balanced(layout).raw == 4
+    monkeypatch.setattr(Path, "rename", real)
+    await asyncio.to_thread(restarted, layout)
+    assert sorted(ids_in(folder(layout), "*.seg")) == ["0a", "0b", "1a", "1b"]
+    assert counted(layout) == (4, 0, 4)
+
+
+# -- planted bytes ---------------------------------------------------------------------------------------------------
+
+
+async def test_no_text_of_a_call_is_in_any_file(layout: Layout, secret: bytes) -> None:
+    """Neither in an open segment nor in the live log, nor after a start has made records of what was left."""
+    journal = await opened(layout)
+    await recorded(journal, whole("a", body=secret, answer=secret))
+    journal.accept()
+    journal.opened(call("b", body=secret))
+    journal.part(part("b", secret))
+    await eventually(lambda: any(path.stat().st_size > 300 for path in folder(layout).glob("*.live")), "the live log")
+    assert_nowhere(layout, secret)
+    await journal.close()
+    await asyncio.to_thread(restarted, layout)
+    kept = calls_in(folder(layout), "*.seg")
+    assert [(one.call.body, one.reply.head) for one in kept] == [(secret, secret)] * 2
+    assert_nowhere(layout, secret)
+
+
+@pytest.fixture
+def secret() -> bytes:
+    """Text that is nowhere else."""
+    return b"PLANTED-" + os.urandom(12).hex().encode()
+
+
+def assert_nowhere(layout: Layout, secret: bytes) -> None:
+    """No file holds it."""
+    files = [path for path in layout.data_dir.rglob("*") if path.is_file()]
+    assert files
+    assert [path for path in files if secret in path.read_bytes()] == []
+
+
+async def test_a_copy_of_the_directory_opens_under_no_other_key(layout: Layout) -> None:
+    """A start with another key keeps serving, and what it cannot open stays sealed."""
+    journal = await opened(layout)
+    await recorded(journal, whole("a"))
+    await journal.close()
+    assert ids_in(folder(layout), "*.seg", key=InstallKey(b"x" * 32)) == []
+
+
+async def test_a_folder_that_cannot_count_is_refused_by_name(layout: Layout) -> None:
+    """The one thing an opening needs is its counters' file; the error says which it is."""
+    folder(layout).mkdir()
+    (folder(layout) / COUNTERS).mkdir()
+    with pytest.raises(JournalError, match=COUNTERS):
+        await opened(layout)

@@ -1,0 +1,370 @@
+"""After a crash: every durable call once, the calls that died as ``killed``, the rest counted, whatever lies there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.counters import Counters
+from gateway.journal import Segments
+from gateway.journal.files import COUNTERS
+from gateway.paths import Layout
+from gateway.raw import Capture, Ended
+from tests.journal import victim
+from tests.journal.makers import (
+    KEY,
+    OTHER_KEY,
+    SERVE,
+    balanced,
+    call,
+    calls_in,
+    eventually,
+    filled,
+    ids_in,
+    in_outbox,
+    names,
+    note,
+    opened,
+    part,
+    recorded,
+    restarted,
+    whole,
+    worked_off,
+)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """An empty data directory."""
+    layout = Layout(tmp_path / "data")
+    layout.create()
+    return layout
+
+
+def folder(layout: Layout) -> Path:
+    """The journal's own folder."""
+    return layout.journal / SERVE
+
+
+def killed_while_putting(layout: Layout, after: int, rotate_after: float) -> list[str]:
+    """Ids a process had told as durable when it was killed, shortly after so many of them."""
+    hearing, told = victim.pipe()
+    process = victim.started(victim.put_for_ever, layout.data_dir, rotate_after, told)
+    told.close()
+    ids = [hearing.recv() for _ in range(after)]
+    process.kill()
+    process.join()
+    try:
+        while True:
+            ids.append(hearing.recv())
+    except EOFError:
+        return ids
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_call_told_as_durable_survives_a_kill_once(layout: Layout, seed: int) -> None:
+    """Over many kill points, with segments closed underway and live logs: all there, none twice, the books closed."""
+    rng = random.Random(seed)
+    told: list[str] = []
+    for life in range(2):
+        told += killed_while_putting(layout, rng.randrange(1, 120), rng.choice([0.005, 3600.0]))
+        restarted(layout)
+        found = Counter(ids_in(folder(layout), "*.seg"))
+        assert [call_id for call_id in told if not found[call_id]] == []
+        # The second life counts its clients' calls from the start again.
+        assert max(found.values()) <= life + 1
+    assert names(folder(layout)) == {".seg", "counters"}
+    assert not any(one.reply.ended is Ended.KILLED for one in calls_in(folder(layout), "*.seg") if one.call.id in told)
+    ledger = balanced(layout)
+    assert ledger.raw == sum(found.values()) == ledger.accepted - ledger.shed
+
+
+def killed_with_calls_open(layout: Layout) -> None:
+    """A process dies with one call whole, one with two parts, one without, and one of which nothing is on disk."""
+    hearing, told = victim.pipe()
+    process = victim.started(victim.leave_calls_open, layout.data_dir, told)
+    assert hearing.recv() == "ready"
+    process.kill()
+    process.join()
+
+
+def assert_recovered(layout: Layout) -> None:
+    """What must be there after ``killed_with_calls_open`` and a start."""
+    calls = {one.call.id: one for one in calls_in(folder(layout), "*.seg")}
+    assert Counter(ids_in(folder(layout), "*.seg")) == Counter(["whole", "parts", "opened"])
+    assert calls["whole"].reply.ended is Ended.COMPLETE
+    parts, bare = calls["parts"], calls["opened"].reply
+    assert parts.call.body == b"what was asked"
+    assert (parts.reply.ended, parts.reply.head, parts.reply.size) == (Ended.KILLED, b"one two", 7)
+    assert (parts.reply.status, parts.reply.first_byte, parts.reply.last_byte) == (200, 1, 2)
+    assert (bare.ended, bare.head, bare.status) == (Ended.KILLED, b"", 0)
+    assert names(folder(layout)) == {".seg", "counters"}
+    ledger = balanced(layout)
+    assert (ledger.accepted, ledger.raw, ledger.shed) == (4, 3, 1)
+
+
+def test_a_call_cut_by_a_kill_is_kept_with_the_parts_that_had_come(layout: Layout) -> None:
+    """Request and joined parts, marked ``killed``; a call of which nothing had been written is counted as shed."""
+    killed_with_calls_open(layout)
+    restarted(layout)
+    assert_recovered(layout)
+
+
+def test_a_kill_at_any_step_of_the_recovery_changes_nothing(layout: Layout, tmp_path: Path) -> None:
+    """The next start finishes what the killed one had begun: same calls, same counts."""
+    killed_with_calls_open(layout)
+    step, codes = 0, [victim.KILLED]
+    while codes[-1] == victim.KILLED:
+        copy = Layout(tmp_path / f"step-{step}")
+        shutil.copytree(layout.data_dir, copy.data_dir)
+        codes.append(victim.run(victim.recover_folder, copy.data_dir, step))
+        restarted(copy)
+        assert_recovered(copy)
+        step += 1
+    assert codes[-1] == 0
+    assert step > 5
+
+
+def test_a_kill_at_any_step_of_the_recovery_never_doubles_what_was_handed_over(layout: Layout, tmp_path: Path) -> None:
+    """A redactor takes what it sees between the two starts."""
+    killed_with_calls_open(layout)
+    step, code = 0, victim.KILLED
+    while code == victim.KILLED:
+        copy = Layout(tmp_path / f"step-{step}")
+        shutil.copytree(layout.data_dir, copy.data_dir)
+        code = victim.run(victim.recover_folder, copy.data_dir, step)
+        worked_off(copy)
+        restarted(copy)
+        worked_off(copy)
+        assert Counter(in_outbox(copy)) == Counter(["whole", "parts", "opened"])
+        ledger = balanced(copy)
+        assert (ledger.outbox, ledger.raw, ledger.shed) == (3, 0, 1)
+        step += 1
+
+
+def test_parts_that_were_not_captured_are_counted_as_missing(layout: Layout) -> None:
+    """An answer of which not every byte was kept is marked ``truncated``, one of which none was as ``none``."""
+
+    async def turn() -> None:
+        journal = await opened(layout)
+        for call_id, data in (("some", b"so"), ("none", b"")):
+            journal.accept()
+            journal.opened(call(call_id))
+            journal.part(part(call_id, data, size=10))
+        await eventually(lambda: any(path.stat().st_size > 300 for path in folder(layout).glob("*.live")), "live log")
+        await journal.close()
+
+    asyncio.run(turn())
+    restarted(layout)
+    capture = {one.call.id: one.reply.capture for one in calls_in(folder(layout), "*.seg")}
+    assert capture == {"some": Capture.TRUNCATED, "none": Capture.NONE}
+
+
+def left_open(layout: Layout, count: int) -> Path:
+    """A segment as a crash leaves it: not closed, its calls accepted."""
+    filled(layout, *[whole(str(number)) for number in range(count)])
+    (closed,) = folder(layout).glob("*.seg")
+    path = closed.with_name(f"{closed.name.split('-')[0]}.open")
+    closed.rename(path)
+    # Closing counted it; as before: accepted alone.
+    counters = Counters.open(folder(layout) / COUNTERS)
+    counters.amend(0)
+    counters.close()
+    return path
+
+
+def test_a_torn_tail_is_cut_off_and_its_call_counted(layout: Layout) -> None:
+    """Half a frame at the end is the write that the crash interrupted: never told as durable."""
+    path = left_open(layout, 3)
+    os.truncate(path, path.stat().st_size - 5)
+    restarted(layout)
+    assert ids_in(folder(layout), "*.seg") == ["0", "1"]
+    ledger = balanced(layout)
+    assert (ledger.raw, ledger.shed) == (2, 1)
+
+
+def test_text_does_not_get_younger_by_a_crash(layout: Layout) -> None:
+    """A torn segment of yesterday counts as yesterday's when its age is judged."""
+    path = left_open(layout, 2)
+    os.truncate(path, path.stat().st_size - 5)
+    os.utime(path, (time.time() - 90_000, time.time() - 90_000))
+    restarted(layout)
+    lease = Segments(layout, KEY).lease()
+    assert lease is not None
+    assert time.time() - lease.created_at > 86_400
+    lease.release()
+
+
+def test_counts_lost_by_a_power_cut_are_made_up_from_the_calls(layout: Layout) -> None:
+    """The page goes back to what was written out last; the calls stand, and no number is used a second time."""
+    filled(layout, whole("a"))
+    page = (folder(layout) / COUNTERS).read_bytes()
+    left_open_later(layout)
+    (folder(layout) / COUNTERS).write_bytes(page)
+    restarted(layout)
+    assert sorted(ids_in(folder(layout), "*.seg")) == ["a", "b", "c"]
+    ledger = balanced(layout)
+    assert (ledger.accepted, ledger.raw, ledger.shed) == (3, 3, 0)
+
+
+def left_open_later(layout: Layout) -> None:
+    """Two further calls in a segment that was not closed."""
+    before = set(folder(layout).glob("*.seg"))
+    filled(layout, whole("b"), whole("c"))
+    (closed,) = set(folder(layout).glob("*.seg")) - before
+    closed.rename(closed.with_name(f"{closed.name.split('-')[0]}.open"))
+
+
+def test_the_count_of_a_segment_is_on_disk_before_its_name(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power cut could give its number, and the name of its batch, to another segment."""
+    order: list[str] = []
+    sync, rename = Counters.sync, Path.rename
+
+    def synced(self: Counters) -> None:
+        order.append("count")
+        sync(self)
+
+    def renamed(self: Path, target: Path) -> Path:
+        order.append("name")
+        return rename(self, target)
+
+    async def turn() -> None:
+        journal = await opened(layout)
+        await recorded(journal, whole("a"))
+        monkeypatch.setattr(Counters, "sync", synced)
+        monkeypatch.setattr(Path, "rename", renamed)
+        await journal.close()
+
+    asyncio.run(turn())
+    assert order[:2] == ["count", "name"]
+
+
+def test_of_two_segments_left_open_each_is_counted_once(layout: Layout) -> None:
+    """The older one could not be closed and is not counted; the younger one is, but was killed before its rename."""
+    filled(layout, whole("a"))
+    filled(layout, whole("b"))
+    for path in folder(layout).glob("*.seg"):
+        path.rename(path.with_name(f"{path.name.split('-')[0]}.open"))
+    (folder(layout) / COUNTERS).unlink()
+    counters = Counters.open(folder(layout) / COUNTERS)
+    counters.accept(2)
+    counters.rotate(max(int(path.stem) for path in folder(layout).glob("*.open")), 1)
+    counters.close()
+    restarted(layout)
+    assert ids_in(folder(layout), "*.seg") == ["a", "b"]
+    ledger = balanced(layout)
+    assert (ledger.accepted, ledger.raw, ledger.shed) == (2, 2, 0)
+
+
+def test_foreign_files_are_left_alone(layout: Layout) -> None:
+    """Names that are not ours do not stop a start, nor a redactor, nor the ledger."""
+    filled(layout, whole("a"))
+    for name in ("notes.open", f"{'9' * 30}.open", "-3.live", "x.seg", "x-y.seg", "README", "1.tmp", "1-1.try"):
+        (folder(layout) / name).write_bytes(b"not ours")
+    for name in ("x.tmp", "README"):
+        (layout.outbox / name).write_bytes(b"not ours")
+    for name in ("x.sealed", "a-b.sealed", "y.purged"):
+        (layout.quarantine / name).write_bytes(b"not ours")
+    restarted(layout)
+    worked_off(layout)
+    assert in_outbox(layout) == ["a"]
+    assert balanced(layout).outbox == 1
+
+
+def test_segments_of_another_install_key_are_put_aside_sealed(layout: Layout) -> None:
+    """A start with another key: what does not open is quarantined and counted, and new calls are kept."""
+    path = left_open(layout, 3)
+    sealed = path.read_bytes()
+
+    async def turn() -> None:
+        journal = await opened(layout, key=OTHER_KEY)
+        await recorded(journal, whole("new"))
+        await journal.close()
+
+    asyncio.run(turn())
+    worked_off(layout, OTHER_KEY)
+    assert in_outbox(layout) == ["new"]
+    ledger = balanced(layout)
+    assert (ledger.outbox, ledger.quarantined) == (1, 3)
+    (kept,) = layout.quarantine.glob("*.sealed")
+    assert kept.read_bytes() == sealed
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_stop_nothing_and_what_opens_is_kept(
+    tmp_path_factory: pytest.TempPathFactory, pristine: Path, data: st.DataObject
+) -> None:
+    """Any file cut, flipped, emptied or replaced: start, redaction and ledger work, whole files keep their calls."""
+    layout = Layout(tmp_path_factory.mktemp("damaged") / "data")
+    shutil.copytree(pristine, layout.data_dir)
+    paths = sorted(path for path in layout.data_dir.rglob("*") if path.is_file() and path.name != COUNTERS)
+    victims = data.draw(st.lists(st.sampled_from(paths), min_size=1, max_size=3, unique=True))
+    kept = set(EVERY)
+    for path in victims:
+        kept -= {"open": {"d", "e", "k"}, "live": {"k"}, "seg": {"a", "b", "c"}}[path.suffix[1:]]
+        damage(path, data)
+    restarted(layout)
+    worked_off(layout)
+    found = Counter(in_outbox(layout))
+    assert kept <= set(found) <= set(EVERY)
+    assert max(found.values()) == 1 if found else not kept
+    ledger = balanced(layout)
+    assert ledger.accepted == len(EVERY)
+    assert ledger.raw == 0
+    assert ledger.outbox == len(found)
+    shutil.rmtree(layout.data_dir)
+
+
+EVERY = ("a", "b", "c", "d", "e", "k")
+
+
+def damage(path: Path, data: st.DataObject) -> None:
+    """One of the ways of disks."""
+    content = path.read_bytes()
+    place = data.draw(st.integers(0, len(content) - 1))
+    kind = data.draw(st.sampled_from(["cut", "flip", "hole", "empty", "garbage", "repeat"]))
+    if kind == "cut":
+        content = content[:place]
+    elif kind == "flip":
+        content = content[:place] + bytes([content[place] ^ data.draw(st.integers(1, 255))]) + content[place + 1 :]
+    elif kind == "hole":
+        content = content[:place] + bytes(len(content[place : place + 100])) + content[place + 100 :]
+    elif kind == "empty":
+        content = b""
+    elif kind == "garbage":
+        content = data.draw(st.binary(max_size=300))
+    else:
+        content += content[place:]
+    path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A closed segment of three calls, one left open with two, and a live log with one that was killed."""
+    layout = Layout(tmp_path_factory.mktemp("pristine") / "data")
+    copy = Layout(layout.data_dir.with_name("copy"))
+    filled(layout, whole("a"), whole("b"), note("n"), whole("c"))
+
+    async def turn() -> None:
+        journal = await opened(layout)
+        journal.accept()
+        journal.opened(call("k"))
+        journal.part(part("k", b"so far"))
+        await eventually(lambda: any(path.stat().st_size > 300 for path in folder(layout).glob("*.live")), "live log")
+        await recorded(journal, whole("d"), whole("e"))
+        shutil.copytree(layout.data_dir, copy.data_dir)
+        await journal.close()
+
+    asyncio.run(turn())
+    assert names(folder(copy)) == {".seg", ".open", ".live", "counters"}
+    return copy.data_dir

@@ -1,0 +1,202 @@
+"""The ledger: where every accepted call is, from the files alone, whatever lies among them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway import ledger
+from gateway.control import Control
+from gateway.counters import SIZE, Counters, reading
+from gateway.installkey import InstallKey
+from gateway.journal.files import COUNTERS
+from gateway.model import Ledger
+from gateway.outbox import Outbox
+from gateway.paths import Layout
+from tests.journal.makers import SERVE, balanced, filled, note, whole, worked_off
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """An empty data directory."""
+    layout = Layout(tmp_path / "data")
+    layout.create()
+    return layout
+
+
+def ack(layout: Layout, *, quarantine: bool = False) -> None:
+    """The store's side counts the oldest batch."""
+    (batch, *_) = Outbox(layout.outbox).pending()
+    with contextlib.closing(Control(layout.control_db)) as control:
+        (control.quarantined if quarantine else control.acked)(batch)
+    if quarantine:
+        batch.quarantine()
+
+
+def test_nothing_has_happened(layout: Layout) -> None:
+    """An empty installation balances at zero."""
+    assert ledger.read(layout) == Ledger(accepted=0, stored=0, raw=0, outbox=0, quarantined=0, shed=0)
+    assert ledger.raw_age(layout) == 0.0
+
+
+def test_a_call_is_in_one_place_at_every_stage(layout: Layout) -> None:
+    """Raw, outbox, stored; a batch that is counted and still lies there is not counted again; notes are no calls."""
+    filled(layout, whole("a"), note("n"), whole("b"))
+    assert balanced(layout).raw == 2
+    worked_off(layout)
+    assert balanced(layout).outbox == 2
+    ack(layout)
+    assert (balanced(layout).stored, balanced(layout).outbox) == (2, 0)
+    Outbox(layout.outbox).pending()[0].delete()
+    assert balanced(layout).stored == 2
+
+
+def test_a_damaged_batch_is_counted_as_quarantined_once(layout: Layout) -> None:
+    """By the control database, not by its file."""
+    filled(layout, whole("a"))
+    worked_off(layout)
+    ack(layout, quarantine=True)
+    assert balanced(layout).quarantined == 1
+    (kept,) = layout.quarantine.iterdir()
+    kept.unlink()
+    assert balanced(layout).quarantined == 1
+
+
+def test_every_worker_counts(layout: Layout) -> None:
+    """The ledger is the sum over all folders."""
+    filled(layout, whole("a"))
+    (layout.journal / "serve-1").mkdir()
+    other = Counters.open(layout.journal / "serve-1" / COUNTERS)
+    other.accept()
+    other.accept()
+    other.shed(1)
+    other.close()
+    reading = balanced(layout)
+    assert (reading.accepted, reading.raw, reading.shed) == (3, 2, 1)
+
+
+def test_a_reading_that_moved_is_taken_again(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hand-over in the middle of a reading does not show as a difference."""
+    filled(layout, whole("a"))
+    real = Path.glob
+    moved = threading.Event()
+
+    def glob(self: Path, pattern: str) -> object:
+        if pattern == "*.batch" and not moved.is_set():
+            moved.set()
+            worked_off(layout)
+        return real(self, pattern)
+
+    monkeypatch.setattr(Path, "glob", glob)
+    assert balanced(layout).outbox == 1
+    assert moved.is_set()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"LGC1", os.urandom(SIZE)])
+def test_foreign_counters_count_nothing(layout: Layout, content: bytes) -> None:
+    """A file that is none reads as zeros, whole or short."""
+    (layout.journal / "serve-9").mkdir()
+    (layout.journal / "serve-9" / COUNTERS).write_bytes(content)
+    assert reading(content) == (0, 0, 0)
+    assert balanced(layout).accepted == 0
+
+
+def test_a_control_database_that_does_not_open_is_no_error(layout: Layout) -> None:
+    """The ledger is read all the same; it shows the difference rather than an exception."""
+    filled(layout, whole("a"))
+    layout.control_db.write_bytes(b"not a database" * 100)
+    assert ledger.read(layout).raw == 1
+    with pytest.raises(sqlite3.DatabaseError):
+        sqlite3.connect(layout.control_db).execute("SELECT * FROM counters")
+
+
+def test_the_age_of_raw_text_is_that_of_the_oldest_segment(layout: Layout) -> None:
+    """In seconds; what is handed over has none."""
+    filled(layout, whole("a"))
+    filled(layout, whole("b"))
+    first = min((layout.journal / SERVE).glob("*.seg"))
+    os.utime(first, (time.time() - 5_000,) * 2)
+    assert 5_000 <= ledger.raw_age(layout) < 6_000
+    worked_off(layout)
+    assert ledger.raw_age(layout) == 0.0
+
+
+# -- counters --------------------------------------------------------------------------------------------------------
+
+
+def test_counters_go_on_where_they_were(tmp_path: Path) -> None:
+    """Opened again, by the same name; each thread's shed calls add up."""
+    path = tmp_path / COUNTERS
+    counters = Counters.open(path)
+    counters.accept()
+    counters.accept(4)
+    counters.shed(1)
+    counters.shed_late(2)
+    counters.rotate(7, 2)
+    name = counters.name
+    counters.close()
+    again = Counters.open(path)
+    assert again.reading() == (5, 3, 2)
+    assert again.rotation == (7, 2, 2)
+    assert again.name == name
+    again.close()
+
+
+def test_the_last_rotation_can_be_made_up_for(tmp_path: Path) -> None:
+    """Its calls are replaced; those of earlier ones stay."""
+    counters = Counters.open(tmp_path / COUNTERS)
+    counters.rotate(1, 5)
+    counters.rotate(2, 3)
+    counters.amend(1)
+    assert counters.rotation == (2, 1, 6)
+    counters.close()
+
+
+def test_counters_lie_in_full_on_disk_from_the_start(tmp_path: Path) -> None:
+    """So that counting works when the disk is full; readable by the owner alone."""
+    counters = Counters.open(tmp_path / COUNTERS)
+    status = (tmp_path / COUNTERS).stat()
+    assert status.st_blocks * 512 >= SIZE
+    assert status.st_mode & 0o777 == 0o600
+    counters.close()
+
+
+def test_a_damaged_counters_file_begins_a_new_life(tmp_path: Path) -> None:
+    """Its name is another one, so that its batches are not taken for those of the old."""
+    counters = Counters.open(tmp_path / COUNTERS)
+    name = counters.name
+    counters.accept()
+    counters.close()
+    (tmp_path / COUNTERS).write_bytes(b"garbage")
+    fresh = Counters.open(tmp_path / COUNTERS)
+    assert fresh.name != name
+    assert fresh.reading() == (0, 0, 0)
+    fresh.close()
+
+
+# -- install key -----------------------------------------------------------------------------------------------------
+
+
+def test_the_install_key_lies_apart_from_the_data(tmp_path: Path) -> None:
+    """Made once, found again, of the owner alone, another one for another installation, and in no file of the data."""
+    state, data = tmp_path / "state", tmp_path / "data"
+    data.mkdir()
+    key = InstallKey.load(None, state, data)
+    assert InstallKey.load(None, state, data).derive("x") == key.derive("x")
+    assert InstallKey.load(None, state, tmp_path / "other").id != key.id
+    files = [path for path in state.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert list(data.iterdir()) == []
+
+
+def test_keys_for_different_purposes_differ() -> None:
+    """Knowing one does not tell another, and the public name tells none."""
+    key = InstallKey(b"k" * 32)
+    assert len({key.derive("journal"), key.derive("identity"), b"k" * 32}) == 3
+    assert key.id not in key.derive("journal").hex()
