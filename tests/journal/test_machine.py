@@ -194,17 +194,23 @@ class Pipeline(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Stop, redact and store everything: each durable call is in one place."""
-        if hasattr(self, "journal"):
-            self.serve_restarts()
-            self.serve_restarts()
-            self.runner.run(self.journal.close())
-            while list((self.layout.journal / SERVE).glob("*.s*")):
-                assert victim.run(victim.hand_over, self.layout.data_dir, None) == 0
-            while Outbox(self.layout.outbox).pending():
-                self.the_store_takes_a_batch(3)
-            self.assert_the_end()
-        self.runner.close()
-        shutil.rmtree(self.root)
+        try:
+            if hasattr(self, "journal"):
+                self.come_to_the_end()
+                self.assert_the_end()
+        finally:
+            self.runner.close()
+            shutil.rmtree(self.root)
+
+    def come_to_the_end(self) -> None:
+        """Nothing is in flight, nothing waits."""
+        self.serve_restarts()
+        self.serve_restarts()
+        self.runner.run(self.journal.close())
+        while list((self.layout.journal / SERVE).glob("*.s*")):
+            assert victim.run(victim.hand_over, self.layout.data_dir, None) == 0
+        while Outbox(self.layout.outbox).pending():
+            self.the_store_takes_a_batch(3)
 
     def assert_the_end(self) -> None:
         """Stored and quarantined together are what was durable, and some that were killed."""
