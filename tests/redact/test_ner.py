@@ -87,7 +87,7 @@ def test_without_the_extra_the_command_that_installs_it_is_named(
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(MissingExtra, match=r"llm-gateway\[pii\]"):
+    with pytest.raises(MissingExtra, match=r"pip install .*presidio-analyzer=="):
         Redactor("standard", pseudonyms)
 
 
