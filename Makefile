@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export RAGAS_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check bench bench-full lock clean
+.PHONY: help up demo test check bench bench-full bench-against lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,10 @@ bench: $(STAMP) ## measure the gateway against nginx and a bare pass-through
 bench-full: $(STAMP) ## the same, longer
 	@.ci/bench-tools
 	$(PY) -m tests.bench --full
+
+bench-against: $(STAMP) ## compare the hot path with another revision: make bench-against REV=main~10
+	@.ci/bench-tools
+	$(PY) -m tests.bench.against $(REV)
 
 lock: $(STAMP) ## compile requirements.lock anew (hashes, no addresses)
 	.ci/uv pip compile --universal --generate-hashes --python-version 3.11 --all-extras --group dev --no-header \

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import extras
+from gateway.errors import MissingExtra
 from tests.bench import proxy, report, servers
 from tests.bench.redactor import PROFILES
 
@@ -93,7 +94,7 @@ def _has_extra(part: str, outcome: Outcome) -> bool:
     extra = EXTRAS.get(part)
     if extra is None or extras.installed(extra):
         return True
-    outcome.lacking.append(f"{part}: pip install 'llm-gateway[{extra}]'")
+    outcome.lacking.append(str(MissingExtra(extra, part)))
     return False
 
 
@@ -128,7 +129,7 @@ def main() -> int:
     if given.json is not None:
         given.json.write_text(json.dumps({**outcome.numbers, "lacking": outcome.lacking}, indent=1))
     for lack in outcome.lacking:
-        print(f"Not everything was measured. Install {lack}", file=sys.stderr)
+        print(f"Not everything was measured. Missing: {lack}", file=sys.stderr)
     return 1 if outcome.lacking else 0
 
 

@@ -93,12 +93,18 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def started(
-    name: str, argv: list[str], port: int, core: int, environ: dict[str, str] | None = None
+    name: str,
+    argv: list[str],
+    port: int,
+    core: int,
+    environ: dict[str, str] | None = None,
+    checkout: Path | None = None,
 ) -> Iterator[Server]:
-    """Start a server on a core, wait until it listens, and stop it at the end."""
+    """Start a server on a core, wait until it listens, and stop it at the end. ``checkout`` holds other code."""
     process = subprocess.Popen(
         ["taskset", "-c", str(core), *argv],
         env={**_environ(), **(environ or {})},
+        cwd=checkout,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL if not os.environ.get("BENCH_VERBOSE") else None,
     )
@@ -161,10 +167,13 @@ def passthrough(upstream: int) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def gateway(root: Path, upstream: int, *, journal: bool = True, durability: str = "strict") -> Iterator[Server]:
+def gateway(
+    root: Path, upstream: int, *, journal: bool = True, durability: str = "strict", checkout: Path | None = None
+) -> Iterator[Server]:
     """One ``serve`` process; without ``journal`` nothing is kept."""
     port = free_port()
     name = f"serve-{durability}" if journal else "serve-unjournaled"
+    name += f"-{checkout.name}" if checkout else ""
     home = root / name
     home.mkdir()
     file = home / "gateway.yaml"
@@ -172,5 +181,5 @@ def gateway(root: Path, upstream: int, *, journal: bool = True, durability: str 
     argv = [sys.executable, "-m", "tests.bench.unjournaled", str(file)]
     if journal:
         argv = [sys.executable, "-m", "gateway", "role", "serve", "--config", str(file)]
-    with started(name, argv, port, SERVER_CORE, {"GATEWAY_STATE_DIR": str(home / "state")}) as server:
+    with started(name, argv, port, SERVER_CORE, {"GATEWAY_STATE_DIR": str(home / "state")}, checkout) as server:
         yield server
