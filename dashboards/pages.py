@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,10 +24,11 @@ from gateway.errors import GatewayError
 from gateway.login import Gate
 from gateway.model import Finding, Ledger, Usage
 from gateway.store.reads import Reads
-from gateway.store.results import CallDetail, Dimensions
+from gateway.store.results import CallDetail, Dimensions, UpstreamHealth
 
 LATEST = 25
 PAGE = 100
+HEALTH_OF = timedelta(minutes=15)
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function", "error", "reasoning"})
 STATUSES = ("200", "4xx", "5xx", "error")
 LEDGER_WORDS = (
@@ -42,10 +43,14 @@ LEDGER_WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What is said beside numbers: where clients connect, and what the operator says of the judge."""
+    """What is said beside numbers: where clients connect, and what the operator says of the judge.
+
+    ``upstreams`` are the names whose health is shown: none without breakers and fallbacks.
+    """
 
     base_url: str
     judge: str = ""
+    upstreams: tuple[str, ...] = ()
 
 
 def router(
@@ -70,7 +75,9 @@ def router(
 
     @routes.get("/dashboards/")
     def cost(request: Request) -> Response:
-        return _cost(request, parse(request.query_params, clock()), reads, ledger, notes)
+        since = clock() - HEALTH_OF
+        health = [found for found in reads.upstreams(since) if found.name in notes.upstreams] if notes.upstreams else []
+        return _cost(request, parse(request.query_params, clock()), reads, ledger, notes, health)
 
     @routes.get("/dashboards/calls")
     def calls(request: Request) -> Response:
@@ -84,7 +91,14 @@ def router(
     return routes
 
 
-def _cost(request: Request, filters: Filters, reads: Reads, ledger: Callable[[], Ledger], notes: Notes) -> Response:
+def _cost(
+    request: Request,
+    filters: Filters,
+    reads: Reads,
+    ledger: Callable[[], Ledger],
+    notes: Notes,
+    health: list[UpstreamHealth],
+) -> Response:
     wanted = filters.call_filter()
     hours = step(filters.since, filters.until)
     rows = reads.costs(
@@ -116,6 +130,7 @@ def _cost(request: Request, filters: Filters, reads: Reads, ledger: Callable[[],
         ledger=_ledger(ledger),
         ledger_words=LEDGER_WORDS,
         base_url=notes.base_url,
+        health=health,
     )
 
 

@@ -27,6 +27,18 @@ class UsageAnswer(Answer):
     )
 
 
+class AttemptAnswer(Answer):
+    """One of several attempts to have a call answered."""
+
+    upstream: str
+    status: int = Field(description="HTTP status of the upstream; 0 without an answer.")
+    ended: Literal["answered", "upstream_refused", "upstream_reset", "upstream_timeout", "client_gone", "skipped"] = (
+        Field(description="Skipped: the upstream's breaker was open.")
+    )
+    began_ms: float = Field(description="Since the call's start.")
+    took_ms: float = Field(description="Until the head of the answer, or the failure.")
+
+
 class FindingAnswer(Answer):
     """One piece of personal data that was removed; never the value."""
 
@@ -85,6 +97,9 @@ class CallAnswer(Answer):
     origin: Literal["product", "judge"]
     request_bytes: int
     response_bytes: int
+    attempts: list[AttemptAnswer] = Field(
+        description="In order; empty when there was one attempt and no upstream was skipped."
+    )
     findings: list[FindingAnswer]
     scores: list[ScoreAnswer]
     request: Any = Field(description="JSON where it was JSON, else text; null when not kept.")

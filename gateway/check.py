@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from gateway.config import LOOPBACK, Config
+from gateway.config import LOOPBACK, Config, Upstream
 from gateway.extras import installed, needed
+
+PATIENT_S = 300
+"""Seconds until the first byte, from which on an operator may have wished for less."""
 
 
 def report(config: Config) -> list[str]:
@@ -22,10 +25,12 @@ def _findings(config: Config) -> Iterator[str]:
     for upstream in config.upstreams:
         default = ", default" if upstream is config.default_upstream else ""
         auth = "passthrough" if upstream.auth == "passthrough" else "own key" if upstream.api_key else "no key"
-        yield f"upstream      {upstream.name}: {upstream.base_url} ({auth}{default})"
+        yield f"upstream      {upstream.name}: {upstream.base_url} ({auth}{default}{_guarded(upstream)})"
     for model in config.models:
         renamed = f", renamed {model.rename}" if model.rename else ""
-        yield f"model         {model.match} -> {model.upstream}{renamed}"
+        weights = " or ".join(f"{name} ({weight:g})" for name, weight in model.weights.items())
+        fallbacks = "".join(f", then {fallback.upstream}" for fallback in model.fallbacks)
+        yield f"model         {model.match} -> {weights or model.upstream}{renamed}{fallbacks}"
     yield f"keys          {len(config.keys)}" + (
         f" of {len({key.team for key in config.keys})} team(s)" if config.keys else ""
     )
@@ -37,11 +42,47 @@ def _findings(config: Config) -> Iterator[str]:
     yield "langfuse      " + (config.export.langfuse.base_url if config.export.langfuse else "off")
 
 
+def _guarded(upstream: Upstream) -> str:
+    """What is done about its failures, and the way to it."""
+    retries, breaker = upstream.retries, upstream.breaker
+    tried = f", {retries.attempts} retries within {retries.max_wait:g} s" if retries.attempts else ""
+    left = f", left alone for {breaker.open_for:g} s after {breaker.failures} failures" if breaker.failures else ""
+    proxy = urlsplit(upstream.proxy.get_secret_value()).hostname if upstream.proxy is not None else None
+    return tried + left + (f", through {proxy}" if proxy else "") + (", own authority" if upstream.ca_file else "")
+
+
 def _store(config: Config) -> str:
     if config.store.url is None:
         return "ClickHouse embedded under data_dir"
     parts = urlsplit(config.store.url.get_secret_value())
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _attempt_warnings(upstream: Upstream, scheme: str) -> Iterator[str]:
+    if upstream.retries.attempts:
+        times = upstream.retries.attempts + 1
+        yield (
+            f"upstream {upstream.name} is asked up to {times} times a request, and clients retry as well: OpenAI's SDKs"
+            f" twice, which makes {3 * times}; set max_retries=0 there"
+        )
+    proxy = urlsplit(upstream.proxy.get_secret_value()) if upstream.proxy is not None else None
+    if proxy is not None and proxy.username and proxy.scheme == "http" and proxy.hostname not in LOOPBACK:
+        yield f"upstream {upstream.name}: its proxy is reached without TLS, so the login there can be read on the way"
+    if upstream.ca_file is not None and scheme == "http" and (proxy is None or proxy.scheme == "http"):
+        yield f"upstream {upstream.name}: ca_file has no effect without TLS"
+
+
+def _patience_warnings(config: Config) -> Iterator[str]:
+    for upstream in config.upstreams:
+        yield from _attempt_warnings(upstream, urlsplit(upstream.base_url).scheme)
+    patience = {upstream.name: upstream.timeouts.first_byte for upstream in config.upstreams}
+    for model in config.models:
+        seconds = patience[model.upstream]
+        if model.fallbacks and seconds >= PATIENT_S:
+            yield (
+                f"model {model.match}: {model.upstream} may hang for {seconds:g} s (first_byte)"
+                " before its fallback is asked"
+            )
 
 
 def _warnings(config: Config) -> Iterator[str]:
@@ -56,6 +97,7 @@ def _warnings(config: Config) -> Iterator[str]:
             yield f"upstream {upstream.name} takes the client's credential, so clients send ours as x-gateway-key"
         if not parts.path.rstrip("/"):
             yield f"upstream {upstream.name}: base_url has no path; OpenAI-compatible ones usually end in /v1"
+    yield from _patience_warnings(config)
     if config.durability == "relaxed":
         yield "durability is relaxed: a crash may lose the last 50 ms of finished calls"
     if config.redact.profile == "fast":

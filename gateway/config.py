@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import ssl
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -77,6 +78,20 @@ class Timeouts(Section):
     total: float | None = Field(default=None, gt=0)
 
 
+class Retries(Section):
+    """How often a failed attempt is made again; ``max_wait`` is seconds, all waits of a call together."""
+
+    attempts: int = Field(default=0, ge=0, le=10)
+    max_wait: float = Field(default=30.0, ge=0)
+
+
+class Breaker(Section):
+    """Off at ``failures: 0``; else so many in a row keep an upstream from being asked for ``open_for`` seconds."""
+
+    failures: int = Field(default=0, ge=0)
+    open_for: float = Field(default=30.0, gt=0)
+
+
 class Upstream(Section):
     """A provider: an OpenAI-compatible base URL and how to authenticate there."""
 
@@ -87,6 +102,28 @@ class Upstream(Section):
     default: bool = False
     stream_usage: bool = True
     timeouts: Timeouts = Timeouts()
+    proxy: Secret | None = None
+    ca_file: Path | None = None
+    retries: Retries = Retries()
+    breaker: Breaker = Breaker()
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_proxy(cls, value: Secret | None) -> Secret | None:
+        parts = urlsplit(value.get_secret_value()) if value is not None else None
+        if parts is not None and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise ValueError("expected http://host:port or https://host:port, with user:password@ where it needs them")
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_certificates(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                ssl.create_default_context(cafile=value)
+            except (OSError, ValueError):  # ssl.SSLError is an OSError
+                raise ValueError(f"{value}: expected a readable file of certificates in PEM") from None
+        return value
 
     @field_validator("base_url")
     @classmethod
@@ -105,12 +142,39 @@ class Upstream(Section):
         return self
 
 
+class Fallback(Section):
+    """An upstream to turn to when the one before failed, and the model's name there if it has another."""
+
+    upstream: str
+    rename: str | None = None
+
+
+def _from_name(value: object) -> object:
+    return {"upstream": value} if isinstance(value, str) else value
+
+
 class Model(Section):
-    """A routing rule: requests whose model matches the glob go to the upstream, renamed if wished."""
+    """A routing rule: requests whose model matches the glob go to the upstream, renamed if wished.
+
+    ``weights`` choose the first upstream by chance in the place of ``upstream``, which is one of them.
+    """
 
     match: str = Field(min_length=1)
     upstream: str
     rename: str | None = None
+    fallbacks: tuple[Annotated[Fallback, BeforeValidator(_from_name)], ...] = ()
+    weights: Mapping[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _can_be_tried(self) -> Model:
+        named = [fallback.upstream for fallback in self.fallbacks]
+        if len(set(named)) != len(named):
+            raise ValueError("fallbacks: an upstream is named twice")
+        if not self.weights and self.upstream in named:
+            raise ValueError("fallbacks: the upstream itself is no fallback; see upstreams[].retries")
+        if self.weights and (self.upstream not in self.weights or not sum(self.weights.values())):
+            raise ValueError("weights: expected the upstream among them, and one weight above 0")
+        return self
 
 
 class Key(Section):
@@ -290,6 +354,7 @@ class Config(Section):
         for index, model in enumerate(self.models):
             if model.upstream not in names:
                 raise ValueError(f"models[{index}].upstream: no upstream is named '{model.upstream}'")
+            self._check_plan(index, model)
         if len({key.name for key in self.keys}) != len(self.keys):
             raise ValueError("keys: two have the same name")
         if len({key.digest for key in self.keys}) != len(self.keys):
@@ -297,6 +362,18 @@ class Config(Section):
         self._check_judge(names)
         self._check_bind()
         return self
+
+    def _check_plan(self, index: int, model: Model) -> None:
+        upstreams = {upstream.name: upstream for upstream in self.upstreams}
+        for key, tried in (("fallbacks", [each.upstream for each in model.fallbacks]), ("weights", model.weights)):
+            for name in tried:
+                if name not in upstreams:
+                    raise ValueError(f"models[{index}].{key}: no upstream is named '{name}'")
+                if name != model.upstream and upstreams[name].auth == "passthrough":
+                    raise ValueError(
+                        f"models[{index}].{key}: '{name}' takes the client's own credential, which is meant for one"
+                        " upstream; give it an api_key"
+                    )
 
     def _check_judge(self, upstreams: list[str]) -> None:
         if not self.judge.on:

@@ -12,7 +12,7 @@ import msgspec
 from gateway import metrics, telemetry
 from gateway.capture import Capture
 from gateway.limits import Bodies
-from gateway.raw import Call, Ended, Note, Part, Reply, Whole
+from gateway.raw import Attempt, Call, Ended, Note, Part, Reply, Whole
 from gateway.raw import Capture as Kept
 
 TICK_S = 0.2
@@ -65,6 +65,7 @@ class Flight:
     """
 
     __slots__ = (
+        "attempts",
         "began",
         "call",
         "capture",
@@ -95,6 +96,7 @@ class Flight:
         self.began = time.monotonic_ns()
         self.call: Call | None = None
         self.capture = Capture()
+        self.attempts: tuple[Attempt, ...] = ()
         self.reading = False
         self.status = 0
         self.content_type = self.content_encoding = ""
@@ -131,6 +133,7 @@ class Flight:
             size=self.size,
             first_byte=self.first_byte,
             last_byte=self.last_byte,
+            attempts=self.attempts,
         )
 
 

@@ -7,6 +7,8 @@ request's head is written as bytes and the answer read as bytes, on connections 
 from __future__ import annotations
 
 import asyncio
+import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any, Protocol, cast
 
@@ -17,6 +19,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
+from multidict import CIMultiDict
 
 from gateway.errors import GatewayError
 from gateway.raw import Ended
@@ -102,6 +105,12 @@ class Answer:
         """The request is still on its way: whatever the answer says, this connection ends with it."""
         self._upload = upload
 
+    def drop(self) -> None:
+        """Not wanted: a body that is here already is thrown away, so that its connection may serve again."""
+        if self.payload.is_eof() and self.payload.exception() is None:
+            self.payload._read_nowait(-1)
+        self.close()
+
     def close(self) -> None:
         """Give the connection back when both sides came to their end, else close it."""
         if self._upload is not None and not self._upload.done():
@@ -127,7 +136,10 @@ class Client:
 
         Asked again once when the pooled connection turns out to be stale: used before, and not a byte came back.
         """
-        connection = await self._connect(self._pool, target)
+        origin = self._origins[target.name]
+        if origin.absolute is not None:
+            head = origin.absolute.head(head)
+        connection = await self._connect(self._pool, origin)
         line = cast(_Line, connection.protocol)
         stale = line.served
         try:
@@ -136,7 +148,7 @@ class Client:
             if not stale or line.heard:
                 raise
         patience.rest()
-        connection = await self._connect(self._fresh, target)
+        connection = await self._connect(self._fresh, origin)
         return await self._ask(connection, cast(_Line, connection.protocol), method, head, body, patience)
 
     async def ask_streaming(
@@ -150,7 +162,10 @@ class Client:
         chunked: bool,
     ) -> Answer:
         """Send a request whose body comes in pieces, none of them held. Raises ``UpstreamFailed``."""
-        connection = await self._connect(self._pool, target)
+        origin = self._origins[target.name]
+        if origin.absolute is not None:
+            head = origin.absolute.head(head)
+        connection = await self._connect(self._pool, origin)
         line = cast(_Line, connection.protocol)
         upload: asyncio.Task[None] | None = None
         try:
@@ -171,8 +186,7 @@ class Client:
         await self._pool.close()
         await self._fresh.close()
 
-    async def _connect(self, connector: _Connector, target: Target) -> Connection:
-        origin = self._origins[target.name]
+    async def _connect(self, connector: _Connector, origin: _Origin) -> Connection:
         try:
             return await connector.connect(origin.request, [], origin.timeout)
         except TimeoutError as error:
@@ -226,12 +240,45 @@ async def _await_answer(connection: Connection, line: _Line) -> Answer:
 class _Origin:
     """What aiohttp's pool needs to know of an upstream: a request that is never sent."""
 
-    __slots__ = ("request", "timeout")
+    __slots__ = ("absolute", "request", "timeout")
 
     def __init__(self, target: Target, loop: asyncio.AbstractEventLoop) -> None:
-        self.request = ClientRequest("GET", yarl.URL(target.origin, encoded=True), loop=loop, ssl=True)
+        proxy = yarl.URL(target.proxy) if target.proxy is not None else None
+        login = _login(proxy) if proxy is not None else b""
+        # In the place of the system's authorities: they are what `ca_file` is configured against.
+        trusted = ssl.create_default_context(cafile=target.ca_file) if target.ca_file is not None else True
+        url = yarl.URL(target.origin, encoded=True)
+        self.request = ClientRequest("GET", url, loop=loop, ssl=trusted)
+        if proxy is not None:
+            # The pool's key is made of these, and `Host` is set at the first connection if it is not there already.
+            headers = CIMultiDict({"Host": self.request.headers["Host"]})
+            if login:
+                headers["Proxy-Authorization"] = login.decode()
+            self.request.update_proxy(proxy.with_user(None), None, headers)
+        self.absolute = _Absolute(target.origin, login) if proxy is not None and url.scheme == "http" else None
         connect = target.timeouts.connect
         self.timeout = ClientTimeout(total=None, connect=connect, sock_connect=connect, ceil_threshold=NEVER_CEIL)
+
+
+def _login(proxy: yarl.URL) -> bytes:
+    if proxy.user is None and proxy.password is None:
+        return b""
+    return b"Basic " + b64encode(f"{proxy.user or ''}:{proxy.password or ''}".encode())
+
+
+class _Absolute:
+    """What a forward proxy reads in a request without TLS: its whole address, and who asks. TLS goes in a tunnel."""
+
+    __slots__ = ("_authorization", "_origin")
+
+    def __init__(self, origin: str, login: bytes) -> None:
+        self._origin = origin.encode()
+        self._authorization = b"proxy-authorization: " + login + b"\r\n" if login else b""
+
+    def head(self, head: bytes) -> bytes:
+        """A request's head as the proxy shall read it."""
+        method, _, rest = head.partition(b" ")
+        return b"".join((method, b" ", self._origin, rest[:-2], self._authorization, b"\r\n"))
 
 
 NEVER_CEIL = 1e9

@@ -27,6 +27,14 @@ first_byte = Histogram(
     ["model", "upstream"],
     buckets=SECONDS,
 )
+attempts = Counter(
+    "gateway_upstream_attempts_total",
+    "Attempts at upstreams that are retried, weighted, guarded or have fallbacks.",
+    ["upstream", "outcome"],
+)
+upstream_open = Gauge(
+    "gateway_upstream_open", "1 while the upstream's breaker is not closed.", ["upstream"], multiprocess_mode="livemax"
+)
 in_flight = Gauge("gateway_in_flight", "Calls being served now.", multiprocess_mode="livesum")
 refused = Counter("gateway_refused_total", "Requests the gateway answered itself.", ["code"])
 unsynced = Counter("gateway_journal_unsynced_total", "Ends of answers sent before their record was on disk.")

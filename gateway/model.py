@@ -21,6 +21,21 @@ class Finding(msgspec.Struct, frozen=True):
     confidence: float
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """One of several attempts to have a call answered.
+
+    ``status`` is the upstream's, 0 without an answer. ``ended`` is answered, upstream_refused, upstream_reset,
+    upstream_timeout, client_gone, or skipped when the upstream's breaker was open. ``began_ms`` counts from the call's
+    start; ``took_ms`` until the head of the answer, or the failure.
+    """
+
+    upstream: str
+    status: int
+    ended: str
+    began_ms: float
+    took_ms: float
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens by kind and what they cost.
 
@@ -47,7 +62,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag="record"):
     """A stored call. ``started_at`` is Unix milliseconds UTC; durations are milliseconds; sizes are bytes.
 
     ``user``, ``session``, ``trace`` and ``response_ref`` are pseudonyms (``u_…``). ``request`` and ``response`` are
-    redacted JSON documents, or redacted text, or ``[withheld]``, or empty when nothing was captured.
+    redacted JSON documents, or redacted text, or ``[withheld]``, or empty when nothing was captured. ``attempts`` are
+    told when there were several, or an upstream was skipped.
     """
 
     id: str
@@ -83,6 +99,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag="record"):
     response: str
     findings: tuple[Finding, ...]
     redaction: str
+    attempts: tuple[Attempt, ...] = ()
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True, tag="score"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from gateway import asked as reading
 from gateway import envelope as envelopes
 from gateway import mark, metrics, splice
 from gateway.asked import UNREAD, Asked
+from gateway.attempts import SMALL_BYTES, Attempts, Outgoing, Waiting
 from gateway.callid import CallIds
 from gateway.capture import HEAD_BYTES
 from gateway.config import Config
@@ -61,6 +62,7 @@ class Proxy:
         routes: Routes,
         ids: CallIds,
         clock: Callable[[], float],
+        waiting: Waiting | None = None,
     ) -> None:
         self._gate = gate
         self._journal = journal
@@ -69,6 +71,7 @@ class Proxy:
         self._routes = routes
         self._ids = ids
         self._clock = clock
+        self._attempts = Attempts(client, clock, waiting)
         self._no_content = settings.capture == "metadata"
         self._refuse_when_full = settings.journal.on_full == "refuse"
 
@@ -123,18 +126,31 @@ class Proxy:
         plain = not envelope.content_encoding or envelope.content_encoding == b"identity"
         asked = reading.read(body) if plain else UNREAD
         choice = self._choose(passage, asked.model)
-        sent, added = _spliced(passage, body, asked, choice)
-        flight.call = self._call(passage, choice, asked, body, usage_added=added)
-        self._check_grant(passage, asked.model)
-        method = passage.method.encode()
-        head = request_head(
-            choice.target, method, passage.raw_path, passage.query, envelope, length=len(sent), plain=added
-        )
-        self._set_times(passage, choice)
-        answer = await self._client.ask(choice.target, passage.method, head, sent, passage)
+        if choice.plan is not None:
+            answer, added = await self._ask_planned(passage, choice, asked, body)
+        else:
+            sent, added = _spliced(passage, body, asked, choice)
+            flight.call = self._call(passage, choice, asked, body, usage_added=added)
+            self._check_grant(passage, asked.model)
+            head = _head(passage, choice, length=len(sent), plain=added)
+            self._set_times(passage, choice)
+            answer = await self._client.ask(choice.target, passage.method, head, sent, passage)
+            del sent
         self._flights.let_go(flight, HEAD_BYTES)
-        del body, sent
+        del body
         await self._relay(passage, answer, usage_added=added)
+
+    async def _ask_planned(self, passage: Passage, choice: Choice, asked: Asked, body: bytes) -> tuple[Answer, bool]:
+        """The answer where more than one attempt may be made, each with a request of its own."""
+
+        def request(choice: Choice) -> Outgoing:
+            sent, added = _spliced(passage, body, asked, choice)
+            return Outgoing(_head(passage, choice, length=len(sent), plain=added), sent, added)
+
+        passage.flight.call = self._call(passage, choice, asked, body)
+        self._check_grant(passage, asked.model)
+        answer, sent = await self._attempts.ask(passage, choice, request)
+        return answer, sent.usage_added
 
     async def _pass(self, passage: Passage) -> None:
         """Any other route: bodies stream through, numbers are kept."""
@@ -144,15 +160,10 @@ class Proxy:
         if passage.method not in ("GET", "HEAD", "DELETE"):
             self._check_grant(passage, "")
         has_body = envelope.chunked or bool(envelope.content_length)
-        head = request_head(
-            choice.target,
-            passage.method.encode(),
-            passage.raw_path,
-            passage.query,
-            envelope,
-            length=envelope.content_length,
-            chunked=envelope.chunked,
-        )
+        if choice.plan is not None:
+            await self._pass_planned(passage, choice, has_body=has_body)
+            return
+        head = _head(passage, choice, length=envelope.content_length, chunked=envelope.chunked)
         self._set_times(passage, choice)
         if has_body:
             answer = await self._client.ask_streaming(
@@ -160,6 +171,22 @@ class Proxy:
             )
         else:
             answer = await self._client.ask(choice.target, passage.method, head, b"", passage)
+        await self._relay(passage, answer, usage_added=False)
+
+    async def _pass_planned(self, passage: Passage, choice: Choice, *, has_body: bool) -> None:
+        """The same where more than one attempt may be made: with a body at hand, if it is small."""
+        length, chunked = passage.envelope.content_length, passage.envelope.chunked
+        body: bytes | AsyncIterator[bytes] = b""
+        if has_body and length is not None and length <= SMALL_BYTES and not chunked:
+            body = await passage.body()
+            passage.flight.uploaded = len(body)
+        elif has_body:
+            body = passage.pieces()
+
+        def request(choice: Choice) -> Outgoing:
+            return Outgoing(_head(passage, choice, length=length, chunked=chunked), body, chunked=chunked)
+
+        answer, _ = await self._attempts.ask(passage, choice, request)
         await self._relay(passage, answer, usage_added=False)
 
     async def _relay(self, passage: Passage, answer: Answer, *, usage_added: bool) -> None:
@@ -231,6 +258,19 @@ class Proxy:
             body_size=len(body),
             body_truncated=len(body) > HEAD_BYTES,
         )
+
+
+def _head(passage: Passage, choice: Choice, *, length: int | None, chunked: bool = False, plain: bool = False) -> bytes:
+    return request_head(
+        choice.target,
+        passage.method.encode(),
+        passage.raw_path,
+        passage.query,
+        passage.envelope,
+        length=length,
+        chunked=chunked,
+        plain=plain,
+    )
 
 
 def _spliced(passage: Passage, body: bytes, asked: Asked, choice: Choice) -> tuple[bytes, bool]:

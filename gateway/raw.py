@@ -24,6 +24,31 @@ class Ended(enum.StrEnum):
     KILLED = "killed"
 
 
+class Tried(enum.StrEnum):
+    """What became of one attempt at an upstream: it said something, it did not, or it was not asked."""
+
+    ANSWERED = "answered"
+    REFUSED = "upstream_refused"
+    RESET = "upstream_reset"
+    TIMEOUT = "upstream_timeout"
+    CLIENT_GONE = "client_gone"
+    SKIPPED = "skipped"
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One of several attempts to have a call answered.
+
+    ``status`` is the upstream's, 0 without an answer. ``began`` and ``took``, until its head or its failure, are
+    nanoseconds, ``began`` since the call's start. ``skipped``: the upstream's breaker was open.
+    """
+
+    upstream: str
+    status: int
+    ended: Tried
+    began: int
+    took: int
+
+
 class Capture(enum.StrEnum):
     """How much of a call's text was kept for redaction."""
 
@@ -76,7 +101,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     ``status`` is what the client saw, 0 when it saw none. ``head`` holds the first part of the body and ``tail`` the
     last when something between them was dropped (then ``capture`` is ``truncated``). ``first_byte`` and ``last_byte``
     are nanoseconds since the call's start on the monotonic clock; ``None`` when there was no such byte. ``size`` counts
-    every body byte that was relayed.
+    every body byte that was relayed. ``attempts`` are told only when there were several, or an upstream was skipped.
     """
 
     status: int
@@ -89,6 +114,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0
     first_byte: int | None = None
     last_byte: int | None = None
+    attempts: tuple[Attempt, ...] = ()
 
 
 class Whole(msgspec.Struct, frozen=True, tag="call"):

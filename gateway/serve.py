@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from gateway import config as configuration
 from gateway import telemetry
+from gateway.attempts import Waiting
 from gateway.callid import CallIds
 from gateway.config import Config
 from gateway.feedback import Feedback
@@ -95,7 +96,12 @@ def bind(config: Config) -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def serving(
-    config: Config, layout: Layout, journal: JournalFace, listening: socket.socket, grace: float = GRACE_S
+    config: Config,
+    layout: Layout,
+    journal: JournalFace,
+    listening: socket.socket,
+    grace: float = GRACE_S,
+    waiting: Waiting | None = None,
 ) -> AsyncIterator[None]:
     """Serve on a bound socket for the duration of the block; then finish what is in the air, ``grace`` seconds long."""
     loop = asyncio.get_running_loop()
@@ -108,7 +114,7 @@ async def serving(
     app = Ingress(
         layout,
         journal,
-        Proxy(config, gate, journal, flights, client, routes, ids, loop.time),
+        Proxy(config, gate, journal, flights, client, routes, ids, loop.time, waiting),
         Feedback(config, layout, gate, journal, relay, ids),
         relay,
         CrossOrigin(config.server.cors_origins),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway import config
 from gateway.envelope import HOP_BY_HOP, Envelope
+from gateway.plan import Leg, Plan, alone, plan
 
 API = b"/v1"
 REMEMBERED = 4096
@@ -46,14 +48,22 @@ class Target:
     passthrough: bool
     stream_usage: bool
     timeouts: config.Timeouts
+    retries: config.Retries
+    breaker: config.Breaker
+    proxy: str | None = None
+    ca_file: Path | None = None
 
 
 class Choice(NamedTuple):
-    """Where a request goes, by which configured pattern, and the model name the upstream shall read."""
+    """Where a request goes, by which configured pattern, and the model name the upstream shall read.
+
+    ``plan`` says what else may be tried; ``None``, the ordinary case, that there is this one attempt.
+    """
 
     target: Target
     pattern: str
     rename: str | None
+    plan: Plan | None = None
 
 
 def target(upstream: config.Upstream) -> Target:
@@ -70,6 +80,10 @@ def target(upstream: config.Upstream) -> Target:
         passthrough=upstream.auth == "passthrough",
         stream_usage=upstream.stream_usage,
         timeouts=upstream.timeouts,
+        proxy=upstream.proxy.get_secret_value() if upstream.proxy is not None else None,
+        ca_file=upstream.ca_file,
+        retries=upstream.retries,
+        breaker=upstream.breaker,
     )
 
 
@@ -80,7 +94,7 @@ class Routes:
         self._targets = {upstream.name: target(upstream) for upstream in settings.upstreams}
         self._models = settings.models
         self._default = self._targets[settings.default_upstream.name]
-        self._unnamed = Choice(self._default, DEFAULT_PATTERN, None)
+        self._unnamed = _alone(self._default, DEFAULT_PATTERN, None)
         self._chosen: dict[tuple[str, str], Choice] = {}
 
     @property
@@ -106,10 +120,19 @@ class Routes:
         if upstream and upstream not in self._targets:
             return None
         for rule in self._models:
-            if model and fnmatchcase(model, rule.match) and upstream in ("", rule.upstream):
+            if not model or not fnmatchcase(model, rule.match):
+                continue
+            if upstream in ("", rule.upstream):
                 rename = rule.rename if rule.rename != model else None
-                return Choice(self._targets[rule.upstream], rule.match, rename)
-        return Choice(self._targets[upstream] if upstream else self._default, DEFAULT_PATTERN, None)
+                target = self._targets[rule.upstream]
+                if upstream:  # the client's wish: this one, and no other
+                    return _alone(target, rule.match, rename)
+                return Choice(target, rule.match, rename, plan(rule, model, self._targets))
+        return _alone(self._targets[upstream] if upstream else self._default, DEFAULT_PATTERN, None)
+
+
+def _alone(target: Target, pattern: str, rename: str | None) -> Choice:
+    return Choice(target, pattern, rename, alone(Leg(target, rename)))
 
 
 def join(prefix: bytes, path: bytes) -> bytes:

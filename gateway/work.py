@@ -114,7 +114,11 @@ class Parts:
 
 def notes(config: Config) -> Notes:
     """What the configuration says beside numbers."""
-    return Notes(config.server.local_url, config.judge.note)
+    watched = any(upstream.breaker.failures for upstream in config.upstreams) or any(
+        model.fallbacks for model in config.models
+    )
+    names = tuple(upstream.name for upstream in config.upstreams) if watched else ()
+    return Notes(config.server.local_url, config.judge.note, names)
 
 
 def watch_ledger(read: Callable[[], Ledger], raw_age: Callable[[], float], stop: threading.Event) -> None:

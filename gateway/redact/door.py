@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from gateway import metrics, telemetry
 from gateway.identity import Pseudonyms
-from gateway.model import WITHHELD, Finding, Record, Score, Usage
+from gateway.model import WITHHELD, Attempt, Finding, Record, Score, Usage
 from gateway.raw import Capture, Exchange, Json, Note
 from gateway.redact import policy
 from gateway.redact.copies import Copies, learned
@@ -122,6 +122,7 @@ class Redactor:
             response=response,
             findings=findings,
             redaction=self._version,
+            attempts=fields.attempts,
         )
 
     def score(self, note: Note) -> Score:
@@ -245,6 +246,10 @@ class _Fields:
         self.prompt = word(call.prompt)
         self.tags = {word(key): word(value) for key, value in call.tags.items()}
         self.error_code = word(exchange.error_code or exchange.error_type)
+        self.attempts = tuple(
+            Attempt(word(tried.upstream), tried.status, str(tried.ended), tried.began / 1e6, tried.took / 1e6)
+            for tried in exchange.reply.attempts
+        )
 
     def without(self, copies: Copies) -> None:
         """Redact the clients' words in which a value of the bodies stands."""

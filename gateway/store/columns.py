@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.model import Finding, Record, Score, Usage
+from gateway.model import Attempt, Finding, Record, Score, Usage
 from gateway.store.results import CallDetail, CallRow
 
 PLAIN = (
@@ -54,6 +54,7 @@ USAGE = (
     "partial",
 )
 FINDING = ("path", "entity", "recogniser", "confidence")
+ATTEMPT = ("upstream", "status", "ended", "began_ms", "took_ms")
 
 SELECT = ", ".join(
     [
@@ -62,6 +63,7 @@ SELECT = ", ".join(
         "usage_source",
         "toUnixTimestamp64Milli(started_at) AS started_ms",
         *(f"findings.{name} AS finding_{name}" for name in FINDING),
+        *(f"attempts.{name} AS attempt_{name}" for name in ATTEMPT),
     ]
 )
 """What to select of ``calls`` for the functions here. A display name equal to a column's would shadow it."""
@@ -109,9 +111,11 @@ def score(row: Mapping[str, Any]) -> Score:
 def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
     usage = Usage(source=row["usage_source"], **{name: row[name] for name in USAGE})
     found = zip(*(row[f"finding_{name}"] for name in FINDING), strict=True)
+    tried = zip(*(row[f"attempt_{name}"] for name in ATTEMPT), strict=True)
     return {name: row[name] for name in PLAIN} | {
         "usage": usage,
         "findings": tuple(Finding(*values) for values in found),
+        "attempts": tuple(Attempt(*values) for values in tried),
     }
 
 

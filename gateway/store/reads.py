@@ -19,7 +19,7 @@ from gateway.store.cursor import Place, Places, decode, decode_places, encode
 from gateway.store.filters import LAST_MS, CallFilter, Clause, clause, period
 from gateway.store.period import split
 from gateway.store.questions import question
-from gateway.store.results import CallDetail, CallPage, CallRow, CostRow, Dimensions, Kpis
+from gateway.store.results import CallDetail, CallPage, CallRow, CostRow, Dimensions, Kpis, UpstreamHealth
 
 Group = Literal["model", "team", "key", "user", "session"]
 Interval = Literal["hour", "day"]
@@ -145,6 +145,16 @@ class Reads:
         first, last = period(since, until)
         row = self._ask("dimensions", {"since": first, "until": last})[0]
         return Dimensions(teams=row["teams"], models=row["models"], keys=row["keys"], statuses=row["statuses"])
+
+    def upstreams(self, since: datetime) -> list[UpstreamHealth]:
+        """How each upstream that was asked since a moment has done, by name."""
+        rows = self._ask("upstreams", {"since": period(since, None)[0]})
+        return [
+            UpstreamHealth(
+                name=row["name"], made=int(row["made"]), failed=int(row["failed"]), skipped=bool(row["skipped"])
+            )
+            for row in rows
+        ]
 
     def judge_candidates(self, sample: float, limit: int, since: datetime) -> list[CallDetail]:
         """Product calls to judge, oldest first: the share ``sample`` (0..1) by hash of the id, not judged yet."""

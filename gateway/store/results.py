@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from gateway.model import Finding, Score, Usage
+from gateway.model import Attempt, Finding, Score, Usage
 
 Json = Any
 """A JSON value, or the text itself where it is no JSON."""
@@ -50,6 +50,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     redaction: str
     scores: tuple[Score, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
     def as_json(self) -> dict[str, Json]:
         """The call in the field names of the read API. Money is a plain decimal string, null when unpriced."""
@@ -90,6 +91,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
             "origin": self.origin,
             "request_bytes": self.request_bytes,
             "response_bytes": self.response_bytes,
+            "attempts": [msgspec.structs.asdict(attempt) for attempt in self.attempts],
             "findings": [msgspec.structs.asdict(finding) for finding in self.findings],
             "scores": [score_json(score) for score in self.scores],
         }
@@ -164,6 +166,18 @@ class Kpis(msgspec.Struct, frozen=True, kw_only=True):
     judged: int
     thumbs_up: int
     thumbs_down: int
+
+
+class UpstreamHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """Attempts at an upstream, and how many of them failed: no answer, or one of 5xx.
+
+    ``skipped`` says that its breaker was open when it was last thought of.
+    """
+
+    name: str
+    made: int
+    failed: int
+    skipped: bool
 
 
 class Dimensions(msgspec.Struct, frozen=True, kw_only=True):

@@ -87,7 +87,7 @@ def _call(record: Record) -> dict[str, Any]:
         "tags": record.tags,
         "response_ref": record.response_ref,
         "origin": record.origin,
-        "status": min(max(record.status, 0), 65_535),
+        "status": _status(record.status),
         "ended": record.ended,
         "capture": record.capture,
         "stream": record.stream,
@@ -102,6 +102,11 @@ def _call(record: Record) -> dict[str, Any]:
         "findings.entity": [finding.entity for finding in record.findings],
         "findings.recogniser": [finding.recogniser for finding in record.findings],
         "findings.confidence": [_float(finding.confidence) or 0.0 for finding in record.findings],
+        "attempts.upstream": [attempt.upstream for attempt in record.attempts],
+        "attempts.status": [_status(attempt.status) for attempt in record.attempts],
+        "attempts.ended": [attempt.ended for attempt in record.attempts],
+        "attempts.began_ms": [_float(attempt.began_ms) or 0.0 for attempt in record.attempts],
+        "attempts.took_ms": [_float(attempt.took_ms) or 0.0 for attempt in record.attempts],
         "redaction": record.redaction,
         **_usage(record.usage),
     }
@@ -146,6 +151,10 @@ def _score(score: Score) -> dict[str, Any]:
         "why": score.why,
         "version": score.version,
     }
+
+
+def _status(status: int) -> int:
+    return min(max(status, 0), 65_535)
 
 
 def _bounded_ms(at: int) -> int:

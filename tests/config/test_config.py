@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import config
+from gateway.check import report
 from gateway.errors import ConfigError
 
 UPSTREAM = "upstreams: [{name: main, base_url: 'http://127.0.0.1:9/v1'}]\n"
@@ -107,6 +108,69 @@ def test_mistakes_name_file_key_and_expectation(tmp_path: Path, text: str, envir
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text, **environ)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("fallbacks: [gone]", "models[0].fallbacks: no upstream is named 'gone'"),
+        ("fallbacks: [other, other]", "models[0]: fallbacks: an upstream is named twice"),
+        ("fallbacks: [main]", "models[0]: fallbacks: the upstream itself is no fallback"),
+        ("fallbacks: [theirs]", "models[0].fallbacks: 'theirs' takes the client's own credential"),
+        ("weights: {main: 1, gone: 1}", "models[0].weights: no upstream is named 'gone'"),
+        ("weights: {other: 1}", "models[0]: weights: expected the upstream among them"),
+        ("weights: {main: 0}", "models[0]: weights: expected the upstream among them, and one weight above 0"),
+        ("weights: {main: 1, theirs: 1}", "models[0].weights: 'theirs' takes the client's own credential"),
+    ],
+)
+def test_a_plan_that_cannot_be_followed_is_a_mistake(tmp_path: Path, model: str, said: str) -> None:
+    """Before anything is served, not at the first failure of an upstream."""
+    upstreams = (
+        "upstreams: [{name: main, base_url: 'http://a/v1'}, {name: other, base_url: 'http://b/v1'},"
+        " {name: theirs, base_url: 'http://c/v1', auth: passthrough}]\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, upstreams + f"models: [{{match: m, upstream: main, {model}}}]")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("proxy: 'socks5://ada:s3cret@proxy:1'", "upstreams[0].proxy: expected http://host:port"),
+        ("ca_file: /nowhere/ca.pem", "upstreams[0].ca_file: /nowhere/ca.pem: expected a readable file"),
+        ("retries: {attempts: -1}", "upstreams[0].retries.attempts"),
+        ("breaker: {open_for: 0}", "upstreams[0].breaker.open_for"),
+    ],
+)
+def test_a_way_that_cannot_be_gone_is_a_mistake(tmp_path: Path, setting: str, said: str) -> None:
+    """And a proxy's login is not quoted."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, f"upstreams: [{{name: main, base_url: 'http://a/v1', {setting}}}]")
+    assert said in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_check_says_what_is_tried_and_warns_of_what_multiplies(tmp_path: Path) -> None:
+    """Findings name retries, breakers, fallbacks, weights and proxies; warnings what an operator may not expect."""
+    lines = report(
+        load(
+            tmp_path,
+            "upstreams:\n"
+            "  - {name: a, base_url: 'http://a/v1', retries: {attempts: 2}, breaker: {failures: 5},"
+            " proxy: 'http://ada:s3cret@proxy.example:3128'}\n"
+            "  - {name: b, base_url: 'http://b/v1'}\n"
+            "models: [{match: m, upstream: a, fallbacks: [b], weights: {a: 9, b: 1}}]\n",
+        )
+    )
+    said = "\n".join(lines)
+    assert "2 retries within 30 s, left alone for 30 s after 5 failures, through proxy.example)" in said
+    assert "m -> a (9) or b (1), then b" in said
+    assert "warning: upstream a is asked up to 3 times a request" in said
+    assert "which makes 9" in said
+    assert "warning: upstream a: its proxy is reached without TLS" in said
+    assert "warning: model m: a may hang for 600 s (first_byte) before its fallback is asked" in said
+    assert "s3cret" not in said
 
 
 def test_a_mistaken_secret_is_not_quoted(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from dashboards import assets
+from dashboards.pages import Notes
 from gateway.errors import JournalError
 from gateway.login import COOKIE
-from gateway.model import Ledger, Usage
+from gateway.model import Attempt, Ledger, Usage
 from tests.fakes.reads import FakeReads, call, lifelike, thumb, verdict
 from tests.fakes.site import TOKEN, site
 
@@ -228,6 +229,25 @@ def test_one_call_shows_everything_kept_of_it(reader: TestClient, reads: FakeRea
         assert part in words, part
     assert '<mark class="gone">&lt;PERSON_1&gt;</mark>' in page
     assert "<form" not in page.split("<main")[1]
+
+
+def test_a_call_tells_its_attempts(reader: TestClient, reads: FakeReads) -> None:
+    """A row each, when there were several; else nothing of the kind."""
+    tried = (Attempt("openai", 503, "answered", 0.4, 812.0), Attempt("backup", 0, "skipped", 813.0, 0.0))
+    reads.stored = [call(id="a", attempts=tried), call(id="b")]
+    words = text(reader.get("/dashboards/calls/a").text)
+    assert "openai answered 503 0.4 ms 812 ms backup skipped: breaker open – 813 ms –" in words
+    assert "Attempts" not in text(reader.get("/dashboards/calls/b").text)
+
+
+def test_upstreams_are_well_or_not(reader: TestClient, reads: FakeReads) -> None:
+    """One line on the cost page, of the upstreams that are configured, and only where there is something to turn to."""
+    assert "Upstreams" not in text(reader.get("/dashboards/").text)
+    notes = Notes("http://127.0.0.1:4000", upstreams=("openai", "backup"))
+    with TestClient(site(reads, notes=notes)) as watched:
+        watched.get("/dashboards/login", params={"token": TOKEN})
+        words = text(watched.get("/dashboards/").text)
+    assert "calls: backup breaker open openai 5 % of 120 attempts failed Cost" in words
 
 
 def test_a_call_without_text_says_why(reader: TestClient, reads: FakeReads) -> None:

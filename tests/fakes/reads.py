@@ -19,7 +19,7 @@ from gateway.errors import StoreError
 from gateway.identity import Pseudonyms
 from gateway.model import Finding, Score, Usage
 from gateway.store.filters import CallFilter
-from gateway.store.results import CallDetail, CallPage, CallRow, CostRow, Dimensions, Kpis
+from gateway.store.results import CallDetail, CallPage, CallRow, CostRow, Dimensions, Kpis, UpstreamHealth
 
 NOW = datetime(2026, 11, 23, 0, 0, 0, tzinfo=UTC)
 PRICES = {  # USD per million tokens, in and out
@@ -264,6 +264,13 @@ class FakeReads:
             thumbs_up=sum(score.label == "up" for score in scores),
             thumbs_down=sum(score.label == "down" for score in scores),
         )
+
+    def upstreams(self, since: datetime) -> list[UpstreamHealth]:
+        self._check()
+        return [
+            UpstreamHealth(name="backup", made=0, failed=0, skipped=True),
+            UpstreamHealth(name="openai", made=120, failed=6, skipped=False),
+        ]
 
     def dimensions(self, since: datetime | None, until: datetime | None) -> Dimensions:
         found = list(self._matching(CallFilter(since=since, until=until, origin=None)))

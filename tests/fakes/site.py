@@ -30,9 +30,10 @@ def site(
     clock: Callable[[], datetime] = lambda: NOW,
     others: Sequence[Any] = (),
     gate: Gate | None = None,
+    notes: Notes = NOTES,
 ) -> Any:
     """The application over fakes, its clock standing at ``NOW``."""
-    return application(reads, ledger, gate or Gate(TOKEN), NOTES, others, clock)
+    return application(reads, ledger, gate or Gate(TOKEN), notes, others, clock)
 
 
 @contextmanager

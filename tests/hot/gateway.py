@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway import mark
+from gateway.attempts import Waiting
 from gateway.config import Config
 from gateway.paths import Layout
 from gateway.serve import serving
@@ -63,7 +64,9 @@ async def running_upstream() -> AsyncIterator[fake.Upstream]:
 
 
 @contextlib.asynccontextmanager
-async def running(tmp_path: Path, grace: float = 0.5, **settings: Any) -> AsyncIterator[Gateway]:
+async def running(
+    tmp_path: Path, grace: float = 0.5, waiting: Waiting | None = None, **settings: Any
+) -> AsyncIterator[Gateway]:
     """A gateway with one upstream named ``main`` unless others are given."""
     async with running_upstream() as upstream:
         times = settings.pop("timeouts", {})
@@ -80,7 +83,7 @@ async def running(tmp_path: Path, grace: float = 0.5, **settings: Any) -> AsyncI
         bound = listening()
         gateway = Gateway(bound.getsockname()[1], journal, upstream, layout, secret)
         try:
-            async with serving(config, layout, journal, bound, grace):
+            async with serving(config, layout, journal, bound, grace, waiting):
                 yield gateway
         finally:
             for writer in gateway.writers:

@@ -15,7 +15,7 @@ import structlog
 from gateway import metrics
 from gateway.identity import Pseudonyms, is_pseudonym
 from gateway.model import WITHHELD, Record, Usage
-from gateway.raw import Capture, Ended, Note
+from gateway.raw import Attempt, Capture, Ended, Note, Tried
 from gateway.redact import Redactor, Span
 from tests.redact.conftest import CALL_ID, chat, exchange
 
@@ -64,6 +64,18 @@ def test_values_vanish_and_share_placeholders_over_request_answer_and_tool_argum
     assert json.loads(record.request)["messages"][0]["content"] == (
         "I am <EMAIL_ADDRESS_1>, card <CREDIT_CARD_1>, NID <BD_NID_1>"
     )
+
+
+def test_attempts_keep_numbers_and_the_operators_names(fast: Redactor) -> None:
+    """A name that is personal data is no exception; the answers that nobody relayed were never captured."""
+    made = exchange("hello", None)
+    tried = (Attempt("openai", 429, Tried.ANSWERED, 250_000, 3_000_000), Attempt(EMAIL, 0, Tried.SKIPPED, 4_000_000, 0))
+    made = msgspec.structs.replace(made, reply=msgspec.structs.replace(made.reply, attempts=tried))
+    record = fast.record(made, Usage(), content=True)
+    assert [msgspec.structs.astuple(attempt) for attempt in record.attempts] == [
+        ("openai", 429, "answered", 0.25, 3.0),
+        ("[redacted]", 0, "skipped", 4.0, 0.0),
+    ]
 
 
 def test_structure_is_kept_and_readable(fast: Redactor) -> None:

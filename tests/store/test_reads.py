@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.identity import Pseudonyms
-from gateway.model import WITHHELD, Record, Usage
+from gateway.model import WITHHELD, Attempt, Record, Usage
 from gateway.store import CallFilter, Reads, Store
 from gateway.store.questions import question
 from gateway.store.reads import EDGES
+from gateway.store.results import UpstreamHealth
 from tests.store.samples import NOW, record, score
 
 DAY = 86_400_000
@@ -161,6 +162,47 @@ def test_a_call_reads_as_the_api_promises(store: Store, reads: Reads) -> None:
         {"path": "request.messages[].content", "entity": "PERSON", "recogniser": "ner", "confidence": 0.85}
     ]
     assert shown["scores"][0]["why"] == "good"
+
+
+def test_attempts_are_told_in_order(store: Store, reads: Reads) -> None:
+    """As they went into the store, in the list and by the call, and in the names of the API."""
+    tried = (Attempt("openai", 429, "answered", 0.5, 12.25), Attempt("local", 0, "skipped", 13.0, 0.0))
+    kept = record(attempts=tried)
+    store.insert("batch", [kept, record()])
+    found = reads.call(kept.id)
+    assert found is not None
+    assert found.attempts == tried
+    assert found.as_json()["attempts"][0] == {
+        "upstream": "openai",
+        "status": 429,
+        "ended": "answered",
+        "began_ms": 0.5,
+        "took_ms": 12.25,
+    }
+    assert sorted(call.attempts for call in reads.calls(CallFilter()).items) == [(), tried]
+    assert [item.attempts for item in reads.stored_after(None).records] == [tried, ()]
+
+
+def test_an_upstreams_health_is_told_by_attempts(store: Store, reads: Reads) -> None:
+    """A call of one attempt is that attempt; one refused by the gateway is none; the last word tells what is open."""
+    tried = (Attempt("openai", 503, "answered", 0.5, 2.0), Attempt("local", 200, "answered", 3.0, 2.0))
+    skipped = (Attempt("openai", 0, "skipped", 0.1, 0.0), Attempt("local", 429, "answered", 0.2, 1.0))
+    store.insert(
+        "batch",
+        [
+            record(upstream="openai"),
+            record(upstream="openai", status=502, ended="upstream_refused"),
+            record(upstream="openai", status=403, ended="rejected"),
+            record(upstream="local", attempts=tried),
+            record(upstream="local", attempts=skipped),
+        ],
+    )
+    since = datetime.fromtimestamp(NOW / 1000, UTC)
+    assert reads.upstreams(since) == [
+        UpstreamHealth(name="local", made=2, failed=0, skipped=False),
+        UpstreamHealth(name="openai", made=3, failed=2, skipped=True),
+    ]
+    assert reads.upstreams(since + timedelta(hours=1)) == []
 
 
 def test_unknown_cost_is_null_and_never_zero(store: Store, reads: Reads) -> None:
