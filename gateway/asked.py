@@ -19,6 +19,12 @@ class Asked(msgspec.Struct):
     safety_identifier: Any = None
     session_id: Any = None
     prompt: msgspec.Raw = msgspec.Raw()
+    previous_response_id: Any = None
+    conversation: Any = None
+    input_file_id: Any = None
+    file_id: Any = None
+    file_ids: Any = None
+    training_file: Any = None
 
 
 class _Model(msgspec.Struct):
@@ -35,6 +41,7 @@ class Identity(msgspec.Struct, frozen=True):
     tags: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+MAX_REFERENCES = 16
 NOBODY = Identity()
 UNREAD = Asked()
 _asked = msgspec.json.Decoder(Asked)
@@ -73,6 +80,14 @@ def identity(asked: Asked) -> Identity:
         prompt=_first(given, _PROMPT) or prompt,
         tags=_tags(given),
     )
+
+
+def references(asked: Asked) -> list[bytes]:
+    """The ids of things made before that a body names: such a request is for whoever made them."""
+    talk = asked.conversation.get("id") if isinstance(asked.conversation, dict) else asked.conversation
+    files = asked.file_ids if isinstance(asked.file_ids, list) else []
+    named = (asked.previous_response_id, talk, asked.input_file_id, asked.training_file, asked.file_id, *files)
+    return [each.encode() for each in named[:MAX_REFERENCES] if isinstance(each, str)]
 
 
 def _first(given: dict[str, Any], names: tuple[str, ...]) -> str:

@@ -25,7 +25,8 @@ def _findings(config: Config) -> Iterator[str]:
     for upstream in config.upstreams:
         default = ", default" if upstream is config.default_upstream else ""
         auth = "passthrough" if upstream.auth == "passthrough" else "own key" if upstream.api_key else "no key"
-        yield f"upstream      {upstream.name}: {upstream.base_url} ({auth}{default}{_guarded(upstream)})"
+        spoken = f", {upstream.speaks}" if upstream.speaks != "openai" else ""
+        yield f"upstream      {upstream.name}: {upstream.base_url} ({auth}{spoken}{default}{_guarded(upstream)})"
     for model in config.models:
         renamed = f", renamed {model.rename}" if model.rename else ""
         weights = " or ".join(f"{name} ({weight:g})" for name, weight in model.weights.items())

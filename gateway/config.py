@@ -92,6 +92,17 @@ class Breaker(Section):
     open_for: float = Field(default=30.0, gt=0)
 
 
+Dialect = Literal["openai", "azure", "anthropic", "gemini"]
+_HOSTS: Mapping[str, Dialect] = {
+    "api.anthropic.com": "anthropic",
+    "generativelanguage.googleapis.com": "gemini",
+    ".openai.azure.com": "azure",
+    ".cognitiveservices.azure.com": "azure",
+    ".services.ai.azure.com": "azure",
+}
+"""Providers whose address tells how they want to be asked; an ending where it starts with a dot."""
+
+
 class Upstream(Section):
     """A provider: an OpenAI-compatible base URL and how to authenticate there."""
 
@@ -99,6 +110,7 @@ class Upstream(Section):
     base_url: str
     api_key: Secret | None = None
     auth: Literal["passthrough", "key"] = "key"
+    dialect: Dialect | None = None
     default: bool = False
     stream_usage: bool = True
     timeouts: Timeouts = Timeouts()
@@ -140,6 +152,15 @@ class Upstream(Section):
         if self.auth == "passthrough" and self.api_key is not None:
             raise ValueError("either api_key or auth: passthrough, not both")
         return self
+
+    @property
+    def speaks(self) -> Dialect:
+        """The dialect: the configured one, else what the address tells, else OpenAI's."""
+        if self.dialect is not None:
+            return self.dialect
+        host = urlsplit(self.base_url).hostname or ""
+        told = (dialect for known, dialect in _HOSTS.items() if f".{host}".endswith(known) or host == known)
+        return next(told, "openai")
 
 
 class Fallback(Section):

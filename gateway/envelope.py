@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -54,6 +55,8 @@ _KEY_HEADERS = frozenset(
     }
 )
 
+_KEY_PARAMETERS = frozenset({b"key", b"api-key"})
+
 _DROPPED, _CREDENTIAL, _CONNECTION, _NOTED, _KEPT = range(5)
 _KINDS: dict[bytes, int] = {
     **dict.fromkeys(HOP_BY_HOP, _DROPPED),
@@ -67,7 +70,10 @@ _KINDS: dict[bytes, int] = {
 
 
 class Envelope:
-    """A request's headers, read. ``onward`` are the (name, value) pairs any upstream may see."""
+    """A request's headers, read. ``onward`` are the (name, value) pairs any upstream may see.
+
+    ``query`` is what any upstream may see of the query, ``keyed_query`` the same with the client's own credential.
+    """
 
     __slots__ = (
         "accept_encoding",
@@ -77,10 +83,12 @@ class Envelope:
         "content_type",
         "credentials",
         "internal",
+        "keyed_query",
         "no_content",
         "onward",
         "origin",
         "prompt",
+        "query",
         "session",
         "tags",
         "tokens",
@@ -100,6 +108,7 @@ class Envelope:
         self.accept_encoding: bytes | None = None
         self.content_length: int | None = None
         self.origin = self.upgrade = self.internal = b""
+        self.query = self.keyed_query = b""
         self.no_content = self.chunked = False
 
 
@@ -153,6 +162,28 @@ def _sort_credentials(envelope: Envelope, ours: Callable[[bytes], bool] | None) 
     envelope.tokens += [bearer(value) for name, value in envelope.credentials if name != b"cookie"]
     if ours is not None:
         envelope.credentials = [pair for pair in envelope.credentials if not ours(pair[1])]
+
+
+def read_query(
+    envelope: Envelope, query: bytes, ours: Callable[[bytes], bool] | None = None, *, keyed: bool = False
+) -> None:
+    """Read a query. ``keyed``: ``key`` (Gemini) or ``api-key`` (Azure) may stand there in the place of a header."""
+    envelope.query = envelope.keyed_query = query
+    if b"key=" not in query:
+        return
+    anyone: list[bytes] = []
+    own: list[bytes] = []
+    for part in query.split(b"&"):
+        name, _, value = part.partition(b"=")
+        token = unquote_to_bytes(value.replace(b"+", b" "))
+        credential = keyed and name in _KEY_PARAMETERS
+        if credential:
+            envelope.tokens.append(token)
+        if ours is None or not ours(token):
+            own.append(part)
+            if not credential:
+                anyone.append(part)
+    envelope.query, envelope.keyed_query = b"&".join(anyone), b"&".join(own)
 
 
 def _trace_id(traceparent: bytes) -> str:

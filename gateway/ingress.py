@@ -1,20 +1,20 @@
-"""The outer ASGI dispatcher: ``/v1`` first, then the probes, and everything else to ``work``."""
+"""The outer ASGI dispatcher: what is proxied first, then the probes, and everything else to ``work``."""
 
 from __future__ import annotations
 
 import asyncio
 
-from gateway import metrics, telemetry
+from gateway import metrics, places, telemetry
 from gateway.errors import RequestRefused
 from gateway.feedback import Feedback
 from gateway.flight import Journal
 from gateway.passage import Header, Message, Receive, Send
 from gateway.paths import Layout
+from gateway.places import Place
 from gateway.proxy import Proxy
 from gateway.relay import Relay, plain
 
-API = "/v1/"
-FEEDBACK = "/v1/feedback"
+FEEDBACK = b"/v1/feedback"
 PREFLIGHT_S = b"600"
 METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -71,9 +71,10 @@ class Ingress:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        place = places.find(scope["raw_path"])
         path: str = scope["path"]
-        if path.startswith(API):
-            await self._api(path, scope, receive, send)
+        if place is not None:
+            await self._api(place, scope, receive, send)
         elif path == "/healthz":
             await plain(send, 200, b"ok\n")
         elif path == "/readyz":
@@ -84,7 +85,7 @@ class Ingress:
         else:
             await self._relay.serve(scope, receive, send)
 
-    async def _api(self, path: str, scope: Message, receive: Receive, send: Send) -> None:
+    async def _api(self, place: Place, scope: Message, receive: Receive, send: Send) -> None:
         cross_origin: list[Header] = []
         if self._cross_origin.on:
             cross_origin = self._cross_origin.headers(scope["headers"])
@@ -92,10 +93,12 @@ class Ingress:
                 await plain(send, 204, b"", extra=self._cross_origin.preflight(scope["headers"]))
                 return
         try:
-            if path == FEEDBACK and scope["method"] == "POST":
+            if scope["raw_path"] == FEEDBACK:
+                if scope["method"] != "POST":
+                    raise RequestRefused(405, "Feedback is given by POST.", code="method_not_allowed")
                 await self._feedback.serve(scope, receive, send, cross_origin)
             else:
-                await self._proxy.serve(scope, receive, send, cross_origin)
+                await self._proxy.serve(place, scope, receive, send, cross_origin)
         except RequestRefused as refusal:
             metrics.refused.labels(refusal.code or refusal.type).inc()
             await _refuse(send, refusal, cross_origin)

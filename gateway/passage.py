@@ -12,8 +12,10 @@ from gateway.errors import RequestRefused, error_body
 from gateway.flight import NEVER, Flight, Flights
 from gateway.forward import Answer, UpstreamFailed
 from gateway.keys import Grant
+from gateway.places import Place
 from gateway.raw import Ended
 from gateway.splice import UsageEvent
+from gateway.sticky import Watch
 from gateway.upstreams import answer_headers
 
 Message = dict[str, Any]
@@ -51,9 +53,10 @@ class Passage:
         "idle_s",
         "method",
         "path",
-        "query",
+        "place",
         "raw_path",
         "started",
+        "watch",
     )
 
     def __init__(
@@ -61,6 +64,7 @@ class Passage:
         scope: Message,
         receive: Receive,
         send: Send,
+        place: Place,
         envelope: Envelope,
         grant: Grant,
         flight: Flight,
@@ -70,13 +74,14 @@ class Passage:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.raw_path: bytes = scope["raw_path"]
-        self.query: bytes = scope["query_string"]
+        self.place = place
         self.envelope = envelope
         self.grant = grant
         self.flight = flight
         self.cross_origin: list[Header] = []
         self.first_byte_s = self.idle_s = NEVER
         self.started = False
+        self.watch: Watch | None = None
         self._receive = receive
         self._send = send
         self._flights = flights
@@ -167,6 +172,8 @@ class Passage:
                 end = self._marker.feed(data)
             self.flight.received(data if end < 0 else data[:end], len(data))
         ended = answer.payload.at_eof()
+        if self.watch is not None:
+            self.watch.feed(data, ended=ended)
         data = self._filtered(data, ended=ended)
         if end >= 0 or ended:
             await self._commit(Ended.COMPLETE)

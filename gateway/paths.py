@@ -49,6 +49,11 @@ class Layout:
         return self.data_dir / "control.db"
 
     @property
+    def sticky(self) -> Path:
+        """Which upstream gave which id, as hashes; shared by the ``serve`` processes."""
+        return self.data_dir / "sticky"
+
+    @property
     def run(self) -> Path:
         """Sockets, process ids, metrics files and marks of the running processes."""
         return self.data_dir / "run"

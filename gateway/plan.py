@@ -43,18 +43,25 @@ class Plan:
 
 def plan(rule: config.Model, model: str, targets: Mapping[str, Target]) -> Plan | None:
     """What a routing rule wants to be tried; ``None`` when that is one upstream, once."""
-    names = {fallback.upstream: fallback.rename for fallback in rule.fallbacks}
-
-    def leg(upstream: str) -> Leg:
-        rename = names.get(upstream) or rule.rename
-        return Leg(targets[upstream], rename if rename != model else None)
-
     weighted = {name: weight for name, weight in rule.weights.items() if weight > 0}
-    firsts = tuple(leg(name) for name in weighted) or (leg(rule.upstream),)
-    fallbacks = tuple(leg(fallback.upstream) for fallback in rule.fallbacks)
+    firsts = tuple(_leg(rule, model, name, targets) for name in weighted or (rule.upstream,))
+    fallbacks = tuple(_leg(rule, model, fallback.upstream, targets) for fallback in rule.fallbacks)
     if len(firsts) == 1 and not fallbacks:
         return alone(firsts[0])
     return Plan(firsts, tuple(accumulate(weighted.values())), fallbacks)
+
+
+def named(rule: config.Model, model: str, upstream: str, targets: Mapping[str, Target]) -> Leg | None:
+    """What a routing rule says of one upstream; ``None`` when it does not speak of it."""
+    if upstream in (rule.upstream, *rule.weights, *(fallback.upstream for fallback in rule.fallbacks)):
+        return _leg(rule, model, upstream, targets)
+    return None
+
+
+def _leg(rule: config.Model, model: str, upstream: str, targets: Mapping[str, Target]) -> Leg:
+    renames = {fallback.upstream: fallback.rename for fallback in rule.fallbacks}
+    rename = renames.get(upstream) or rule.rename
+    return Leg(targets[upstream], rename if rename != model else None)
 
 
 def alone(leg: Leg) -> Plan | None:

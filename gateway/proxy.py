@@ -20,8 +20,10 @@ from gateway.forward import Answer, Client, UpstreamFailed
 from gateway.keys import INTERNAL, OPEN, Grant, Keys
 from gateway.passage import Header, Message, Passage, Receive, Send
 from gateway.paths import Layout
+from gateway.places import Place, Reading, given_ids, has_dots, keyed
 from gateway.raw import Call, Ended
-from gateway.upstreams import ASKED_FOR_USAGE, READ, Choice, Routes, has_dots, request_head, template
+from gateway.sticky import Sticky, Watch
+from gateway.upstreams import Choice, Routes, answer_headers, request_head
 
 
 class Gate:
@@ -32,9 +34,14 @@ class Gate:
         self._layout = layout
         self._ours = self._keys.ours if self._keys else None
 
-    def open(self, headers: list[Header]) -> tuple[Envelope, Grant]:
-        """Read a request's headers and find who sends it. Raises ``RequestRefused`` (401)."""
+    def open(self, headers: list[Header], query: bytes = b"", *, keyed: bool = False) -> tuple[Envelope, Grant]:
+        """Read a request's headers and find who sends it; ``keyed``: the query may tell, too.
+
+        Raises ``RequestRefused`` (401).
+        """
         envelope = envelopes.read(headers, self._ours)
+        if query:
+            envelopes.read_query(envelope, query, self._ours, keyed=keyed)
         if envelope.internal and mark.matches(self._layout, envelope.internal):
             return envelope, INTERNAL
         if not self._keys:
@@ -62,6 +69,7 @@ class Proxy:
         routes: Routes,
         ids: CallIds,
         clock: Callable[[], float],
+        sticky: Sticky | None = None,
         waiting: Waiting | None = None,
     ) -> None:
         self._gate = gate
@@ -71,20 +79,23 @@ class Proxy:
         self._routes = routes
         self._ids = ids
         self._clock = clock
+        self._sticky = sticky
         self._attempts = Attempts(client, clock, waiting)
         self._no_content = settings.capture == "metadata"
         self._refuse_when_full = settings.journal.on_full == "refuse"
 
-    async def serve(self, scope: Message, receive: Receive, send: Send, cross_origin: list[Header]) -> None:
+    async def serve(
+        self, place: Place, scope: Message, receive: Receive, send: Send, cross_origin: list[Header]
+    ) -> None:
         """Serve one request. Raises ``RequestRefused`` only before it was accepted."""
-        envelope, grant = self._gate.open(scope["headers"])
+        envelope, grant = self._gate.open(scope["headers"], scope["query_string"], keyed=keyed(place))
         if self._refuse_when_full and self._journal.full:
             raise RequestRefused(
                 503, "The gateway's journal is full.", type="server_error", code="journal_full", retry_after_s=5
             )
         self._journal.accept()
         flight = Flight(self._ids.next(), asyncio.current_task())
-        passage = Passage(scope, receive, send, envelope, grant, flight, self._flights, self._clock)
+        passage = Passage(scope, receive, send, place, envelope, grant, flight, self._flights, self._clock)
         passage.cross_origin = cross_origin
         self._flights.start(flight)
         ended = Ended.REJECTED
@@ -113,25 +124,36 @@ class Proxy:
             raise RequestRefused(400, "The path may not contain dot segments.", code="bad_path")
         if passage.envelope.upgrade == b"websocket":
             raise RequestRefused(501, "WebSockets are not supported by this gateway yet.", code="not_supported")
-        if passage.method == "POST" and passage.path in READ:
+        if passage.method == "POST" and (passage.place.reading is not Reading.PASSED or self._is_telling(passage)):
             await self._read(passage)
         else:
             await self._pass(passage)
 
+    def _is_telling(self, passage: Passage) -> bool:
+        """Whether a small JSON body of any other route is read after all, because its model or its ids matter."""
+        envelope = passage.envelope
+        return (
+            (self._sticky is not None or passage.grant.limited)
+            and envelope.content_length is not None
+            and envelope.content_length <= SMALL_BYTES
+            and envelope.content_type[:16].lower() == b"application/json"
+        )
+
     async def _read(self, passage: Passage) -> None:
-        """A route whose request is read: model, identity, usage."""
+        """A request whose body is read: model, identity, usage."""
         envelope, flight = passage.envelope, passage.flight
-        flight.reading = True
+        flight.reading = passage.place.reading is Reading.KEPT
         body = await passage.body()
         plain = not envelope.content_encoding or envelope.content_encoding == b"identity"
         asked = reading.read(body) if plain else UNREAD
-        choice = self._choose(passage, asked.model)
+        model = passage.place.model or asked.model
+        choice = self._choose(passage, model, asked)
         if choice.plan is not None:
             answer, added = await self._ask_planned(passage, choice, asked, body)
         else:
             sent, added = _spliced(passage, body, asked, choice)
             flight.call = self._call(passage, choice, asked, body, usage_added=added)
-            self._check_grant(passage, asked.model)
+            self._check_grant(passage, model)
             head = _head(passage, choice, length=len(sent), plain=added)
             self._set_times(passage, choice)
             answer = await self._client.ask(choice.target, passage.method, head, sent, passage)
@@ -148,17 +170,18 @@ class Proxy:
             return Outgoing(_head(passage, choice, length=len(sent), plain=added), sent, added)
 
         passage.flight.call = self._call(passage, choice, asked, body)
-        self._check_grant(passage, asked.model)
+        self._check_grant(passage, passage.place.model or asked.model)
         answer, sent = await self._attempts.ask(passage, choice, request)
         return answer, sent.usage_added
 
     async def _pass(self, passage: Passage) -> None:
         """Any other route: bodies stream through, numbers are kept."""
         envelope = passage.envelope
-        choice = self._choose(passage, "")
+        model = passage.place.model
+        choice = self._choose(passage, model)
         passage.flight.call = self._call(passage, choice, UNREAD, b"")
         if passage.method not in ("GET", "HEAD", "DELETE"):
-            self._check_grant(passage, "")
+            self._check_grant(passage, model)
         has_body = envelope.chunked or bool(envelope.content_length)
         if choice.plan is not None:
             await self._pass_planned(passage, choice, has_body=has_body)
@@ -190,13 +213,32 @@ class Proxy:
         await self._relay(passage, answer, usage_added=False)
 
     async def _relay(self, passage: Passage, answer: Answer, *, usage_added: bool) -> None:
+        if self._sticky is not None:
+            self._watch(self._sticky, passage, answer)
         try:
             await passage.relay(answer, usage_added=usage_added)
         finally:
             answer.close()
 
-    def _choose(self, passage: Passage, model: str) -> Choice:
-        choice = self._routes.choose(model, passage.envelope.upstream)
+    def _watch(self, sticky: Sticky, passage: Passage, answer: Answer) -> None:
+        """Learn the ids in an answer, where nothing else would lead back to its upstream."""
+        place, call = passage.place, passage.flight.call
+        responses = place.route.startswith("/v1/responses")
+        if not responses and (place.reading is not Reading.PASSED or place.route.endswith("/content")):
+            return
+        if call is None or answer.status >= 300 or call.upstream == self._routes.default(place.dialect).name:
+            return
+        said = dict(answer_headers(answer.headers))
+        if said.get(b"content-type", b"").lower().startswith((b"application/json", b"text/event-stream")):
+            encoding = said.get(b"content-encoding", b"").decode("latin-1").lower()
+            passage.watch = Watch(sticky, call.upstream, encoding, first=responses)
+
+    def _choose(self, passage: Passage, model: str, asked: Asked = UNREAD) -> Choice:
+        place, upstream = passage.place, passage.envelope.upstream
+        if not upstream and self._sticky is not None:
+            named = reading.references(asked)
+            upstream = self._sticky.find([*given_ids(place), *named] if place.reading is Reading.PASSED else named)
+        choice = self._routes.choose(model, upstream, place.dialect)
         if choice is None:
             raise RequestRefused(400, "x-gateway-upstream names no configured upstream.", code="unknown_upstream")
         return choice
@@ -225,23 +267,25 @@ class Proxy:
     def _describe(self, passage: Passage) -> None:
         """A call that ended before it was read is still told by what its head said."""
         if passage.flight.call is None:
-            choice = self._routes.choose("", "")
+            choice = self._routes.choose("", "", passage.place.dialect)
             assert choice is not None
             passage.flight.call = self._call(passage, choice, UNREAD, b"")
 
     def _call(self, passage: Passage, choice: Choice, asked: Asked, body: bytes, *, usage_added: bool = False) -> Call:
-        envelope, flight, grant = passage.envelope, passage.flight, passage.grant
+        place, envelope, flight, grant = passage.place, passage.envelope, passage.flight, passage.grant
         said = reading.identity(asked)
+        kept = body[:HEAD_BYTES] if place.reading is Reading.KEPT else b""
         return Call(
             id=flight.id,
             started_at=flight.started_at,
             method=passage.method,
             path=passage.path,
-            route=template(passage.path),
+            route=place.route,
             upstream=choice.target.name,
+            dialect=place.dialect,
             pattern=choice.pattern,
-            model=asked.model,
-            stream=bool(asked.stream),
+            model=place.model or asked.model,
+            stream=place.stream or bool(asked.stream),
             key=grant.name,
             team=grant.team,
             user=envelope.user or said.user or grant.user,
@@ -254,7 +298,7 @@ class Proxy:
             usage_added=usage_added,
             content_type=envelope.content_type.decode("latin-1"),
             content_encoding=envelope.content_encoding.decode("latin-1"),
-            body=body if len(body) <= HEAD_BYTES else body[:HEAD_BYTES],
+            body=kept,
             body_size=len(body),
             body_truncated=len(body) > HEAD_BYTES,
         )
@@ -264,9 +308,9 @@ def _head(passage: Passage, choice: Choice, *, length: int | None, chunked: bool
     return request_head(
         choice.target,
         passage.method.encode(),
-        passage.raw_path,
-        passage.query,
+        passage.place,
         passage.envelope,
+        rename=choice.rename,
         length=length,
         chunked=chunked,
         plain=plain,
@@ -276,9 +320,9 @@ def _head(passage: Passage, choice: Choice, *, length: int | None, chunked: bool
 def _spliced(passage: Passage, body: bytes, asked: Asked, choice: Choice) -> tuple[bytes, bool]:
     """The body as the upstream shall read it, and whether usage was asked for in the client's place."""
     sent = body
-    if choice.rename is not None:
+    if choice.rename is not None and not passage.place.named:
         sent = splice.rename(sent, choice.rename) or sent
-    if asked.stream and choice.target.stream_usage and passage.path in ASKED_FOR_USAGE:
+    if asked.stream and choice.target.stream_usage and passage.place.asks_usage:
         asking = splice.ask_usage(sent)
         if asking is not None:
             return asking, True

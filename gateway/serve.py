@@ -29,6 +29,7 @@ from gateway.listen import Listener, sweep
 from gateway.paths import Layout
 from gateway.proxy import Gate, Proxy
 from gateway.relay import Relay
+from gateway.sticky import Sticky
 from gateway.upstreams import Routes
 
 GRACE_S = 30.0
@@ -111,10 +112,12 @@ async def serving(
     relay = Relay(layout)
     gate = Gate(config, layout)
     ids = CallIds()
+    names = [target.name for target in routes.targets]
+    sticky = Sticky(layout.sticky, names) if len(names) > 1 else None
     app = Ingress(
         layout,
         journal,
-        Proxy(config, gate, journal, flights, client, routes, ids, loop.time, waiting),
+        Proxy(config, gate, journal, flights, client, routes, ids, loop.time, sticky, waiting),
         Feedback(config, layout, gate, journal, relay, ids),
         relay,
         CrossOrigin(config.server.cors_origins),
@@ -131,6 +134,8 @@ async def serving(
         clock.cancel()
         await client.close()
         await relay.close()
+        if sticky is not None:
+            sticky.close()
 
 
 def _protocol(app: Ingress) -> UvicornConfig:

@@ -154,3 +154,34 @@ async def test_pages_answer_503_while_work_is_away(tmp_path: Path) -> None:
         writer.write(request("/healthz", method="GET"))
         assert (await read_answer(reader)).status == 200
         writer.close()
+
+
+async def test_a_gateway_key_in_the_query_opens_and_stays_here(tmp_path: Path) -> None:
+    """Gemini's clients may send ``?key=``; the rest of the query goes on as it came."""
+    keys = [{"name": "app", "key": "sk-ours/1"}]
+    path = "/v1beta/models/m:generateContent?a=%20b&key=sk-ours%2F1&c"
+    async with running(tmp_path, keys=keys) as gateway:
+        assert (await send(gateway, request(path, b"{}"))).status == 200
+        assert gateway.upstream.last.target == "/v1/models/m:generateContent?a=%20b&c"
+        assert (await send(gateway, request(path.replace("ours", "yours"), b"{}"))).status == 401
+        other = request("/v1/files?key=sk-ours%2F1&key=x", method="GET", authorization="Bearer sk-ours/1")
+        assert (await send(gateway, other)).status == 200
+        assert gateway.upstream.last.target == "/v1/files?key=x"
+
+
+async def test_a_provider_key_in_the_query_goes_on_only_in_passthrough(tmp_path: Path) -> None:
+    """It is a credential like one in a header."""
+    path = "/v1beta/models/m:generateContent?key=AIza-theirs&x=1"
+    async with running(tmp_path, upstream={"auth": "passthrough"}) as gateway:
+        await send(gateway, request(path, b"{}"))
+        assert gateway.upstream.last.target == "/v1/models/m:generateContent?key=AIza-theirs&x=1"
+    async with running(tmp_path) as gateway:
+        await send(gateway, request(path, b"{}"))
+        assert gateway.upstream.last.target == "/v1/models/m:generateContent?x=1"
+
+
+async def test_feedback_is_never_proxied(tmp_path: Path) -> None:
+    """Whatever the method."""
+    async with running(tmp_path) as gateway:
+        assert (await send(gateway, request("/v1/feedback", method="GET"))).status == 405
+        assert gateway.upstream.seen == []

@@ -6,7 +6,8 @@ import pytest
 
 from gateway import envelope
 from gateway.config import Config
-from gateway.upstreams import Routes, answer_headers, has_dots, join, template
+from gateway.places import find, has_dots, template
+from gateway.upstreams import Routes, address, answer_headers
 
 CONFIG = Config.model_validate(
     {
@@ -36,7 +37,9 @@ def test_the_api_prefix_is_never_doubled(upstream: str, path: bytes, expected: b
     """The base URL's path stands for the client's ``/v1``; without a path it is a server's root."""
     choice = Routes(CONFIG).choose("", upstream)
     assert choice is not None
-    assert join(choice.target.prefix, path) == expected
+    place = find(path)
+    assert place is not None
+    assert address(choice.target, place) == expected
 
 
 @pytest.mark.parametrize(
