@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export RAGAS_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check bench bench-full bench-against lock clean
+.PHONY: help up demo test check conformance bench bench-full bench-against lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,7 @@ demo: $(STAMP) ## send sample traffic through the running gateway
 	@exec $(PY) -m gateway demo
 
 test: $(STAMP) check ## set up and run every test
+	@.ci/conformance-tools
 	$(PY) -m pytest -q
 
 check: $(STAMP) ## formatting, lint, types and import rules
@@ -26,6 +27,11 @@ check: $(STAMP) ## formatting, lint, types and import rules
 	$(VENV)/bin/ruff check gateway evaluators dashboards tests
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
+
+conformance: $(STAMP) ## run clients with the gateway and without, and compare
+	@.ci/conformance-tools
+	@.ci/conformance-clients
+	$(PY) -m tests.conformance
 
 bench: $(STAMP) ## measure the gateway against nginx and a bare pass-through
 	@.ci/bench-tools
@@ -42,9 +48,11 @@ bench-against: $(STAMP) ## compare the hot path with another revision: make benc
 lock: $(STAMP) ## compile requirements.lock anew (hashes, no addresses)
 	.ci/uv pip compile --universal --generate-hashes --python-version 3.11 --all-extras --group dev --no-header \
 		pyproject.toml -o requirements.lock
+	.ci/uv pip compile --universal --generate-hashes --python-version 3.11 --no-header -c requirements.lock \
+		tests/conformance/requirements.in -o tests/conformance/requirements.lock
 
 clean: ## remove what was set up; data/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache
+	rm -rf $(VENV) build .mypy_cache .ruff_cache
 
 # Everything is installed from the lock, hashes checked, then compiled, so that a warm start takes seconds.
 $(STAMP): requirements.lock pyproject.toml .ci/uv

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
 
@@ -55,6 +55,8 @@ _KEY_HEADERS = frozenset(
     }
 )
 
+PROTOCOLS = b"sec-websocket-protocol"
+KEY_PROTOCOL = b"openai-insecure-api-key."
 _KEY_PARAMETERS = frozenset({b"key", b"api-key"})
 
 _DROPPED, _CREDENTIAL, _CONNECTION, _NOTED, _KEPT = range(5)
@@ -184,6 +186,42 @@ def read_query(
             if not credential:
                 anyone.append(part)
     envelope.query, envelope.keyed_query = b"&".join(anyone), b"&".join(own)
+
+
+def parameter(query: bytes, *names: bytes) -> str:
+    """The first of some parameters that a query has."""
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in names:
+            return text(value)
+    return ""
+
+
+def read_protocols(envelope: Envelope, ours: Callable[[bytes], bool] | None = None) -> None:
+    """Read a WebSocket's subprotocols: among them a browser, which cannot set headers, sends its key."""
+    offered = (value for name, value in envelope.onward if name == PROTOCOLS)
+    envelope.tokens += [item[len(KEY_PROTOCOL) :] for value in offered for item in _items(value) if _is_key(item)]
+    if ours is not None:
+        envelope.onward = without_keys(envelope.onward, ours)
+
+
+def without_keys(headers: list[tuple[bytes, bytes]], drop: Callable[[bytes], bool]) -> list[tuple[bytes, bytes]]:
+    """The headers without the subprotocols whose key shall go no further."""
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in headers:
+        if name == PROTOCOLS and KEY_PROTOCOL in value:
+            items = [item for item in _items(value) if not (_is_key(item) and drop(item[len(KEY_PROTOCOL) :]))]
+            value = b", ".join(items)
+        if value or name != PROTOCOLS:
+            kept.append((name, value))
+    return kept
+
+
+def _items(value: bytes) -> list[bytes]:
+    return [item.strip() for item in value.split(b",")]
+
+
+def _is_key(item: bytes) -> bool:
+    return item.startswith(KEY_PROTOCOL)
 
 
 def _trace_id(traceparent: bytes) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol, cast
 
 import aiohttp
@@ -47,11 +47,35 @@ class _Line(ResponseHandler):
 
     served = False
     heard = False
+    on_full: Callable[[bool], None] | None = None
+    """Told, after a switch of protocols, whether the upstream does not keep up."""
+
+    def pause_writing(self) -> None:
+        """The upstream does not keep up."""
+        super().pause_writing()
+        if self.on_full is not None:
+            self.on_full(True)
+
+    def resume_writing(self) -> None:
+        """The upstream took something."""
+        super().resume_writing()
+        if self.on_full is not None:
+            self.on_full(False)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection is gone; a switched one is told whether that was in order."""
+        if exc is not None and self._payload_parser is not None:
+            self._payload_parser.set_exception(exc)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the upstream."""
         self.heard = True
         super().data_received(data)
+
+
+Switched = _Line
+"""A connection after a switch of protocols; ``gateway.tunnel`` carries its bytes."""
 
 
 class _Connector(TCPConnector):
@@ -181,6 +205,22 @@ class Client:
         answer.uploading(upload)
         return answer
 
+    async def switch(self, target: Target, head: bytes, patience: Patience) -> tuple[Answer, Switched]:
+        """Ask for a switch of protocols. Without status 101 the answer is like any other. Raises ``UpstreamFailed``."""
+        origin = self._origins[target.name]
+        if origin.absolute is not None:
+            head = origin.absolute.head(head)
+        connection = await self._connect(self._fresh, origin)
+        line = cast(_Line, connection.protocol)
+        try:
+            _expect_answer(line, "GET")
+            _write(line, head)
+            patience.arm()
+            return await _await_answer(connection, line, final=101), line
+        except BaseException:
+            connection.close()
+            raise
+
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close()
@@ -225,11 +265,12 @@ def _expect_answer(line: _Line, method: str) -> None:
     )
 
 
-async def _await_answer(connection: Connection, line: _Line) -> Answer:
+async def _await_answer(connection: Connection, line: _Line, final: int = 200) -> Answer:
+    """The first answer with status ``final`` or above; those below are word of progress, of this hop alone."""
     try:
         while True:
             message, payload = await line.read()
-            if message.code >= 200:
+            if message.code >= final:
                 return Answer(connection, message.code, message.raw_headers, payload)
     except HttpProcessingError as error:
         raise UpstreamFailed(Ended.UPSTREAM_RESET, "The upstream's answer is not valid HTTP.") from error

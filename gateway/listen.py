@@ -12,7 +12,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import httptools
@@ -20,7 +20,7 @@ from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, HT
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from gateway import telemetry
@@ -29,6 +29,8 @@ from gateway.errors import error_body
 HEAD_BYTES = 64 << 10
 HEAD_COUNT = 200
 NEVER = float("inf")
+SWITCH = "gateway.switch"
+"""Where the scope's state has the ``Cycle`` by which an application takes over the client's side of a WebSocket."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, no seconds: closing sends a reset."""
 
@@ -60,11 +62,24 @@ class Deadlines:
         self.stall = stall
 
 
+class Sink(Protocol):
+    """Who takes a client's bytes after a switch of protocols."""
+
+    def from_client(self, data: bytes) -> None:
+        """Bytes that the client sent."""
+        ...
+
+    def client_full(self, full: bool) -> None:
+        """Whether the client does not keep up with what it is sent."""
+        ...
+
+
 class Cycle(RequestResponseCycle):
     """One request and its answer. ASGI as uvicorn speaks it, with header names already in lower case."""
 
     close_delimited = False
     linger: Callable[[], None]
+    hand_over: Callable[[Sink], None]
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Run the application; an answer it leaves unfinished is cut so that the client notices."""
@@ -112,6 +127,23 @@ class Cycle(RequestResponseCycle):
             self._start(message)  # type: ignore[arg-type]
         else:
             self._body(message)  # type: ignore[arg-type]
+
+    def switch(self, headers: list[tuple[bytes, bytes]], sink: Sink) -> None:
+        """Answer 101 and hand the client's side over: from now on bytes are bytes."""
+        self.response_started = True
+        self.keep_alive = False
+        lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+        self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n" + lines + b"\r\n")
+        self.hand_over(sink)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes after the switch; nothing happens when the client has gone."""
+        if not self.disconnected:
+            self.transport.write(data)
+
+    def hold(self, held: bool) -> None:
+        """Stop, or go on, reading from the client after the switch."""
+        self.flow.pause_reading() if held else self.flow.resume_reading()
 
     def _start(self, message: dict[str, Any]) -> None:
         status: int = message["status"]
@@ -224,6 +256,8 @@ class Listener(HttpToolsProtocol):
         self._refusal: tuple[int, str, str] | None = None
         self._refused = False
         self._running: tuple[RequestResponseCycle, asyncio.Task[None]] | None = None
+        self._sink: Sink | None = None
+        self._early: bytearray | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; from now on its first request must come."""
@@ -232,7 +266,7 @@ class Listener(HttpToolsProtocol):
         self.flow = FlowControl(transport)
         self.server = get_local_addr(transport)
         self.client = get_remote_addr(transport)
-        self.scheme = "http"
+        self.scheme = "https" if is_ssl(transport) else "http"
         self.deadline = self.loop.time() + self.deadlines.head
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -254,20 +288,43 @@ class Listener(HttpToolsProtocol):
         """Feed the parser, unless this connection has been refused."""
         if self._refused:
             return
+        if self._sink is not None:
+            self._sink.from_client(data)
+            return
+        if self._early is not None:
+            self._wait_for_switch(data)
+            return
         if self._in_head:
             self._head_bytes += len(data)
         elif self.deadline != NEVER and (self.cycle is None or self.cycle.response_complete):
             self.deadline = self.loop.time() + self.deadlines.head
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # answered as the plain HTTP request it also is
+        except httptools.HttpParserUpgrade as upgrade:
+            # Unless it is a WebSocket, it is answered as the plain HTTP request it also is.
+            if self._early is not None:
+                self._wait_for_switch(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refusal = self._refusal or (400, "The request is not valid HTTP.", "bad_request")
         if self._in_head and self._head_bytes > HEAD_BYTES:
             self._refusal = _TOO_LARGE
         if self._refusal is not None:
             self._refuse(*self._refusal)
+
+    def _wait_for_switch(self, data: bytes) -> None:
+        """Bytes that came before the upstream agreed to switch."""
+        assert self._early is not None
+        self._early += data
+        if len(self._early) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+
+    def _hand_over(self, sink: Sink) -> None:
+        early, self._early = self._early, None
+        self._sink = sink
+        self.deadline = NEVER
+        self.flow.resume_reading()
+        if early:
+            sink.from_client(bytes(early))
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
@@ -303,7 +360,7 @@ class Listener(HttpToolsProtocol):
             "http_version": version,
             "server": self.server,
             "client": self.client,
-            "scheme": "http",
+            "scheme": self.scheme,
             "root_path": "",
             "method": self.parser.get_method().decode("ascii"),
             "path": unquote(path) if "%" in path else path,
@@ -338,6 +395,11 @@ class Listener(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         self.cycle.linger = self._linger
+        if self.parser.should_upgrade() and _is_websocket(scope):
+            self._early = bytearray()
+            self.cycle.keep_alive = False
+            self.cycle.hand_over = self._hand_over
+            scope["state"][SWITCH] = self.cycle
         self.deadline = self.loop.time() + self.deadlines.body
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
@@ -415,11 +477,15 @@ class Listener(HttpToolsProtocol):
         """The client does not keep up."""
         self._stalled_since = self.loop.time()
         super().pause_writing()
+        if self._sink is not None:
+            self._sink.client_full(True)
 
     def resume_writing(self) -> None:
         """The client took something."""
         self._stalled_since = NEVER
         super().resume_writing()
+        if self._sink is not None:
+            self._sink.client_full(False)
 
     def check(self, now: float) -> None:
         """Close the connection when its client is late."""
@@ -438,6 +504,10 @@ class Listener(HttpToolsProtocol):
 
     def _unanswered(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+
+def _is_websocket(scope: HTTPScope) -> bool:
+    return any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"])
 
 
 _TOO_LARGE = (431, f"Request headers are limited to {HEAD_BYTES >> 10} KiB and {HEAD_COUNT}.", "headers_too_large")

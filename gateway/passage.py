@@ -10,12 +10,14 @@ from gateway.capture import EndMarker
 from gateway.envelope import Envelope
 from gateway.errors import RequestRefused, error_body
 from gateway.flight import NEVER, Flight, Flights
-from gateway.forward import Answer, UpstreamFailed
+from gateway.forward import Answer, Switched, UpstreamFailed
 from gateway.keys import Grant
+from gateway.listen import Cycle
 from gateway.places import Place
 from gateway.raw import Ended
 from gateway.splice import UsageEvent
 from gateway.sticky import Watch
+from gateway.tunnel import Tunnel
 from gateway.upstreams import answer_headers
 
 Message = dict[str, Any]
@@ -55,6 +57,7 @@ class Passage:
         "path",
         "place",
         "raw_path",
+        "scope",
         "started",
         "watch",
     )
@@ -74,6 +77,7 @@ class Passage:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.raw_path: bytes = scope["raw_path"]
+        self.scope = scope
         self.place = place
         self.envelope = envelope
         self.grant = grant
@@ -212,6 +216,23 @@ class Passage:
         headers.append((CALL_ID, flight.id.encode()))
         headers += self.cross_origin
         return {"type": "http.response.start", "status": answer.status, "headers": headers}
+
+    async def switch(self, answer: Answer, client: Cycle, line: Switched) -> None:
+        """Tell the client that the upstream agreed to switch protocols, and carry bytes until the upstream's end.
+
+        Raises ``CancelledError`` when the client leaves, or nothing passes for too long.
+        """
+        flight = self.flight
+        self._answering = self.started = True
+        flight.status = answer.status
+
+        def touched() -> None:
+            flight.deadline = self._clock() + self.idle_s
+
+        headers = [*answer_headers(answer.headers), (b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
+        ended = await Tunnel(client, line, flight, touched).carry([*headers, (CALL_ID, flight.id.encode())])
+        flight.deadline = NEVER
+        await self._commit(ended)
 
     async def _begin(self, start: Message) -> None:
         if not self.started:

@@ -18,6 +18,7 @@ from gateway.errors import RequestRefused
 from gateway.flight import Flight, Flights, Journal
 from gateway.forward import Answer, Client, UpstreamFailed
 from gateway.keys import INTERNAL, OPEN, Grant, Keys
+from gateway.listen import SWITCH
 from gateway.passage import Header, Message, Passage, Receive, Send
 from gateway.paths import Layout
 from gateway.places import Place, Reading, given_ids, has_dots, keyed
@@ -42,6 +43,8 @@ class Gate:
         envelope = envelopes.read(headers, self._ours)
         if query:
             envelopes.read_query(envelope, query, self._ours, keyed=keyed)
+        if envelope.upgrade == b"websocket":
+            envelopes.read_protocols(envelope, self._ours)
         if envelope.internal and mark.matches(self._layout, envelope.internal):
             return envelope, INTERNAL
         if not self._keys:
@@ -123,8 +126,8 @@ class Proxy:
         if has_dots(passage.raw_path):
             raise RequestRefused(400, "The path may not contain dot segments.", code="bad_path")
         if passage.envelope.upgrade == b"websocket":
-            raise RequestRefused(501, "WebSockets are not supported by this gateway yet.", code="not_supported")
-        if passage.method == "POST" and (passage.place.reading is not Reading.PASSED or self._is_telling(passage)):
+            await self._switch(passage)
+        elif passage.method == "POST" and (passage.place.reading is not Reading.PASSED or self._is_telling(passage)):
             await self._read(passage)
         else:
             await self._pass(passage)
@@ -211,6 +214,29 @@ class Proxy:
 
         answer, _ = await self._attempts.ask(passage, choice, request)
         await self._relay(passage, answer, usage_added=False)
+
+    async def _switch(self, passage: Passage) -> None:
+        """A WebSocket: one attempt, whatever is configured, for nothing can be sent again."""
+        client = passage.scope["state"].get(SWITCH)
+        if client is None:
+            raise RequestRefused(400, "This is no request to open a WebSocket.", code="bad_upgrade")
+        envelope = passage.envelope
+        model = passage.place.model or envelopes.parameter(envelope.query, b"model", b"deployment")
+        choice = self._choose(passage, model)
+        passage.flight.call = self._call(passage, choice, Asked(model=model), b"")
+        self._check_grant(passage, model)
+        if not choice.target.passthrough:
+            envelope.onward = envelopes.without_keys(envelope.onward, lambda _key: True)
+        head = _head(passage, choice, length=None, upgrade=envelope.upgrade)
+        self._set_times(passage, choice)
+        answer, line = await self._client.switch(choice.target, head, passage)
+        if answer.status != 101:
+            await self._relay(passage, answer, usage_added=False)
+            return
+        try:
+            await passage.switch(answer, client, line)
+        finally:
+            answer.close()
 
     async def _relay(self, passage: Passage, answer: Answer, *, usage_added: bool) -> None:
         if self._sticky is not None:
@@ -304,7 +330,15 @@ class Proxy:
         )
 
 
-def _head(passage: Passage, choice: Choice, *, length: int | None, chunked: bool = False, plain: bool = False) -> bytes:
+def _head(
+    passage: Passage,
+    choice: Choice,
+    *,
+    length: int | None,
+    chunked: bool = False,
+    plain: bool = False,
+    upgrade: bytes = b"",
+) -> bytes:
     return request_head(
         choice.target,
         passage.method.encode(),
@@ -314,6 +348,7 @@ def _head(passage: Passage, choice: Choice, *, length: int | None, chunked: bool
         length=length,
         chunked=chunked,
         plain=plain,
+        upgrade=upgrade,
     )
 
 

@@ -187,11 +187,13 @@ def request_head(
     length: int | None,
     chunked: bool = False,
     plain: bool = False,
+    upgrade: bytes = b"",
 ) -> bytes:
     """A request's head as it goes to the upstream.
 
     ``length`` is the body's, in bytes, ``None`` when there is no body or it is ``chunked``. ``plain`` asks for an
-    answer without content encoding, because an event shall be taken out of it.
+    answer without content encoding, because an event shall be taken out of it. ``upgrade`` names the protocol to
+    switch to.
     """
     parts = [method, b" ", address(chosen, place, rename)]
     if query := envelope.keyed_query if chosen.passthrough else envelope.query:
@@ -208,6 +210,8 @@ def request_head(
             parts += (name, b": ", value, b"\r\n")
     else:
         parts.append(chosen.bearer if _compatible(chosen, place) else chosen.credential)
+    if upgrade:
+        parts += (b"connection: Upgrade\r\nupgrade: ", upgrade, b"\r\n")
     if chunked:
         parts.append(b"transfer-encoding: chunked\r\n")
     elif length is not None:

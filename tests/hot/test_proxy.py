@@ -360,11 +360,3 @@ async def test_paths_may_not_climb(tmp_path: Path, path: str) -> None:
     async with running(tmp_path) as gateway:
         assert (await send(gateway, request(path, method="GET"))).status == 400
         assert gateway.upstream.seen == []
-
-
-async def test_websockets_are_refused_in_shape(tmp_path: Path) -> None:
-    """An upgrade is answered, not left hanging."""
-    async with running(tmp_path) as gateway:
-        upgrade = request("/v1/realtime", method="GET", connection="upgrade", upgrade="websocket")
-        answer = await send(gateway, upgrade)
-        assert (answer.status, json.loads(answer.body)["error"]["code"]) == (501, "not_supported")
