@@ -7,6 +7,7 @@ conversation that the provider keeps, cannot be counted: ``None``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -46,7 +47,7 @@ def output_tokens(exchange: Exchange, count: Count) -> int | None:
     """Tokens the model wrote, as far as they came; ``None`` when a part of what came is missing here."""
     kind = kind_of(exchange.call.route)
     response = exchange.response
-    if kind == "embeddings":
+    if kind in ("embeddings", "gemini-embedding"):
         return 0
     if exchange.reply.tail or exchange.unparsed or kind == "" or not (response is None or isinstance(response, dict)):
         return None
@@ -57,7 +58,7 @@ def output_tokens(exchange: Exchange, count: Count) -> int | None:
 
 
 def kind_of(route: str) -> str:
-    """``chat``, ``completions``, ``embeddings``, ``responses`` or ``messages``; empty for routes of other kinds."""
+    """The kind of a route, as named below; empty for routes that no texts are counted of."""
     for ending, kind in _KINDS.items():
         if route.endswith(ending):
             return kind
@@ -70,6 +71,9 @@ _KINDS = {
     "/embeddings": "embeddings",
     "/responses": "responses",
     "/v1/messages": "messages",
+    ":generateContent": "gemini",
+    ":streamGenerateContent": "gemini",
+    ":embedContent": "gemini-embedding",
 }
 
 
@@ -136,12 +140,44 @@ def _anthropic(request: dict[str, Any], count: Count) -> int:
     return tokens
 
 
+def _gemini(request: dict[str, Any], count: Count) -> int:
+    """Google publishes no vocabulary; how it frames messages is not told either."""
+    tokens = sum(count(text) for text in _contents(request.get("contents")))
+    instruction = request.get("systemInstruction") or request.get("system_instruction")
+    tokens += sum(count(text) for text in _contents([instruction] if instruction else []))
+    return tokens + _schemas(request, count)
+
+
+def _gemini_embedding(request: dict[str, Any], count: Count) -> int:
+    return sum(count(text) for text in _contents([request.get("content")]))
+
+
+def _contents(contents: Json) -> Iterator[str]:
+    """The texts of contents, each ``{"parts": [{"text": …}]}``. Raises ``Uncountable`` on files and pictures."""
+    if not isinstance(contents, list):
+        raise Uncountable
+    for content in contents:
+        parts = content.get("parts") if isinstance(content, dict) else None
+        for part in parts if isinstance(parts, list) else ():
+            if not isinstance(part, dict) or "inlineData" in part or "fileData" in part or "inline_data" in part:
+                raise Uncountable
+            yield from _part(part)
+
+
+def _part(part: dict[str, Any]) -> Iterator[str]:
+    for key in ("text", "functionCall", "functionResponse", "executableCode", "codeExecutionResult"):
+        if held := part.get(key):
+            yield held if isinstance(held, str) else json.dumps(held, ensure_ascii=False)
+
+
 _INPUTS: dict[str, Callable[[dict[str, Any], Count], int]] = {
     "chat": _chat,
     "completions": _prompts("prompt"),
     "embeddings": _prompts("input"),
     "responses": _responses,
     "messages": _anthropic,
+    "gemini": _gemini,
+    "gemini-embedding": _gemini_embedding,
 }
 
 
@@ -182,6 +218,11 @@ def _written(response: dict[str, Any]) -> Iterator[str]:
             yield from _texts(choice.get("text"))
     for key in ("output", "content"):
         yield from _texts(response.get(key))
+    candidates = response.get("candidates")
+    for candidate in candidates if isinstance(candidates, list) else ():
+        if isinstance(candidate, dict):
+            with contextlib.suppress(Uncountable):
+                yield from _contents([candidate.get("content")])
 
 
 def _texts(value: Json) -> Iterator[str]:

@@ -44,11 +44,13 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reported(usage: dict[str, Any]) -> Counts:
-    """What an upstream's usage object says, of OpenAI's chat or Responses API or of Anthropic's."""
+    """What an upstream's usage object says, of OpenAI's chat or Responses API, of Anthropic's or of Gemini's."""
     if _is_anthropic(usage):
         return _anthropic(usage)
-    into = _details(usage, "prompt_tokens_details", "input_tokens_details")
-    out = _details(usage, "completion_tokens_details", "output_tokens_details")
+    if "promptTokenCount" in usage or "totalTokenCount" in usage:
+        return _gemini(usage)
+    into = _details(usage, "prompt_tokens_details", "input_tokens_details", "input_token_details")
+    out = _details(usage, "completion_tokens_details", "output_tokens_details", "output_token_details")
     reasoning = _first(out, "reasoning_tokens")
     read, wrote = _totals(usage, reasoning or 0)
     cached = _first(into, "cached_tokens")
@@ -98,6 +100,34 @@ def _anthropic(usage: dict[str, Any]) -> Counts:
         cache_write=write,
         cache_write_1h=_first(_details(usage, "cache_creation"), "ephemeral_1h_input_tokens"),
     )
+
+
+def _gemini(usage: dict[str, Any]) -> Counts:
+    """Gemini's prompt includes what the cache gave, but not what tools read; its candidates leave thoughts out."""
+    prompt, tools = _first(usage, "promptTokenCount"), _first(usage, "toolUsePromptTokenCount")
+    read = None if prompt is None else prompt + (tools or 0)
+    thoughts, said = _first(usage, "thoughtsTokenCount"), _first(usage, "candidatesTokenCount")
+    wrote = None if said is None and thoughts is None else (said or 0) + (thoughts or 0)
+    total = _first(usage, "totalTokenCount")
+    if wrote is None and read is not None and total is not None:
+        wrote = max(total - read, 0)
+    return Counts(
+        input=read,
+        output=wrote,
+        cached=_first(usage, "cachedContentTokenCount"),
+        reasoning=thoughts,
+        audio_input=_modality(usage, "promptTokensDetails", "AUDIO"),
+        audio_output=_modality(usage, "candidatesTokensDetails", "AUDIO"),
+    )
+
+
+def _modality(usage: dict[str, Any], name: str, modality: str) -> int | None:
+    """Tokens of one modality; ``None`` where it is not among those told."""
+    listed = usage.get(name)
+    for part in listed if isinstance(listed, list) else ():
+        if isinstance(part, dict) and part.get("modality") == modality:
+            return _number(part.get("tokenCount"))
+    return None
 
 
 def _details(usage: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -38,6 +38,15 @@ KEYS = words(
     " cache_read_input_tokens cache_creation_input_tokens cache_creation prompt_eval_count eval_count timings cost"
     " cost_details is_byok prompt_n prompt_ms predicted_n predicted_ms cache_n prompt_per_second"
     " predicted_per_second prompt_per_token_ms predicted_per_token_ms"
+    " contents parts systemInstruction generationConfig safetySettings functionDeclarations functionCall"
+    " functionResponse toolConfig functionCallingConfig mode args response responseMimeType responseSchema"
+    " responseJsonSchema responseModalities maxOutputTokens candidateCount stopSequences topP topK thinkingConfig"
+    " thinkingBudget includeThoughts thinkingLevel inlineData fileData mimeType fileUri thought thoughtSignature"
+    " candidates finishReason finishMessage safetyRatings category probability blocked promptFeedback blockReason"
+    " usageMetadata promptTokenCount candidatesTokenCount thoughtsTokenCount totalTokenCount"
+    " cachedContentTokenCount toolUsePromptTokenCount promptTokensDetails candidatesTokensDetails"
+    " cacheTokensDetails modality tokenCount modelVersion responseId groundingMetadata citationMetadata taskType"
+    " outputDimensionality values cachedContent"
 )
 """Dict keys that are the APIs' own."""
 
@@ -57,14 +66,18 @@ WORDS = words(
     " url_context content approximate invalid_request_error authentication_error permission_error not_found_error"
     " rate_limit_error rate_limit_exceeded api_error overloaded_error server_error insufficient_quota"
     " invalid_api_key model_not_found context_length_exceeded requests tokens upstream_error safe wav mp3 flac"
-    " opus pcm16 png jpeg webp true false STOP MAX_TOKENS SAFETY"
+    " opus pcm16 png jpeg webp true false STOP MAX_TOKENS SAFETY TEXT AUDIO"
+    " IMAGE VIDEO DOCUMENT NEGLIGIBLE LOW MEDIUM HIGH BLOCK_NONE BLOCK_ONLY_HIGH HARM_CATEGORY_HARASSMENT"
+    " HARM_CATEGORY_HATE_SPEECH HARM_CATEGORY_SEXUALLY_EXPLICIT HARM_CATEGORY_DANGEROUS_CONTENT AUTO ANY NONE"
+    " STRING NUMBER INTEGER BOOLEAN ARRAY OBJECT NOT_FOUND INVALID_ARGUMENT RESOURCE_EXHAUSTED PERMISSION_DENIED"
 )
 """String values that are the APIs' own constants wherever they stand."""
 
 FINISH_REASONS = words(
     "stop length tool_calls function_call content_filter error completed incomplete failed cancelled in_progress"
     " queued max_output_tokens max_tokens end_turn stop_sequence tool_use refusal pause_turn"
-    " model_context_window_exceeded eos abort timeout STOP MAX_TOKENS SAFETY RECITATION OTHER"
+    " model_context_window_exceeded eos abort timeout STOP MAX_TOKENS SAFETY RECITATION OTHER BLOCKLIST"
+    " PROHIBITED_CONTENT SPII MALFORMED_FUNCTION_CALL LANGUAGE IMAGE_SAFETY"
 )
 SERVICE_TIERS = words("auto default flex priority scale standard standard_only batch on_demand performance")
 METHODS = words("GET POST PUT PATCH DELETE HEAD OPTIONS")
@@ -75,7 +88,7 @@ ORIGINS = words("product judge")
 COUNTED = words(
     "logprobs top_logprobs token_logprobs text_offset tokens token_ids prompt_token_ids output_token_ids"
     " completion_token_ids input_ids bytes embedding embeddings logit_bias encrypted_content thought_signature"
-    " signature redacted_thinking reasoning_encrypted obfuscation"
+    " signature redacted_thinking reasoning_encrypted obfuscation thoughtSignature"
 )
 """Keys whose lists, dicts and long strings are counted and never read: what they hold decodes to text."""
 COUNTED_STRING = 48
@@ -108,7 +121,7 @@ IDENTITIES = frozenset(
 """Where a plain string or number says who called; kept as a pseudonym."""
 REFERENCES = frozenset(
     {
-        *("response.id", "request.previous_response_id", "response.previous_response_id"),
+        *("response.id", "response.responseId", "request.previous_response_id", "response.previous_response_id"),
         *("request.conversation", "response.conversation", "request.conversation.id", "response.conversation.id"),
     }
 )
@@ -119,7 +132,7 @@ _PARAMETERS = re.compile(
     rf"{_SIDE}\.(?:temperature|top_p|top_k|min_p|n|max_tokens|max_completion_tokens|max_output_tokens|presence_penalty"
     r"|frequency_penalty|repetition_penalty|top_logprobs|logprobs|dimensions|best_of|max_tool_calls)"
     r"|request\.(?:thinking|reasoning)\.(?:budget_tokens|max_tokens)"
-    rf"|{_SIDE}\.(?:usage|timings)(?:\.\w+){{1,3}}"
+    rf"|{_SIDE}\.(?:usage|usageMetadata|timings)(?:\.\w+){{1,3}}"
     rf"|{_SIDE}\.(?:choices\[\]|data\[\]|output\[\]|output\[\]\.content\[\])\.(?:index|score)"
 )
 _TIMES = frozenset({"response.created", "response.created_at", "response.completed_at"})

@@ -1,6 +1,7 @@
 """From captured bytes to an ``Exchange``. Pure: no clock, no sockets; any bytes are taken, none raise.
 
-``sse`` and ``decode`` know formats, ``openai`` and ``anthropic`` dialects, ``body`` how captured bytes may be damaged.
+``sse`` and ``decode`` know formats, ``openai``, ``anthropic`` and ``gemini`` dialects, ``body`` how captured bytes may
+be damaged.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from gateway.raw import Capture, Ended, Exchange, Json, Whole
-from gateway.wire import anthropic, body, openai
+from gateway.wire import anthropic, body, gemini, openai
 
 __all__ = ["parse"]
 
@@ -38,9 +39,9 @@ def parse(whole: Whole) -> Exchange:
         response=answer.value,
         stream=call.stream or _is_stream(whole),
         model=call.model or _text(request, "model"),
-        response_model=_text(facts, "model"),
-        response_id=_text(facts, "id"),
-        finish_reasons=openai.finish_reasons(facts) or anthropic.finish_reasons(facts),
+        response_model=_text(facts, "model") or _text(facts, "modelVersion"),
+        response_id=_text(facts, "id") or _text(facts, "responseId"),
+        finish_reasons=openai.finish_reasons(facts) or anthropic.finish_reasons(facts) or gemini.finish_reasons(facts),
         service_tier=_service_tier(facts, answer.usage),
         error_type=error_type,
         error_code=error_code,
@@ -76,6 +77,8 @@ def _answer(whole: Whole) -> _Answer:
         if streamed is not None:
             return streamed
     value, usage, unparsed = body.reply(whole.reply)
+    if isinstance(value, list) and any(isinstance(item, dict) and gemini.is_event(item) for item in value):
+        value = gemini.assemble(item for item in value if isinstance(item, dict))
     return _Answer(value, usage or _usage(value), unparsed)
 
 
@@ -84,7 +87,7 @@ def _streamed(whole: Whole) -> _Answer | None:
     events, ended, lost = body.stream(whole.reply)
     if not events:
         return None
-    dialect = anthropic if any(anthropic.is_event(event) for event in events) else openai
+    dialect = next((each for each in (anthropic, gemini) if any(map(each.is_event, events))), openai)
     value = dialect.assemble(events)
     if value is None:
         return None
@@ -102,7 +105,7 @@ def _usage(value: Json) -> dict[str, Any] | None:
     """The usage object; an empty one says nothing."""
     if not isinstance(value, dict):
         return None
-    usage = value.get("usage")
+    usage = value.get("usage") or value.get("usageMetadata")
     if not usage and isinstance(groq := value.get("x_groq"), dict):
         usage = groq.get("usage")
     return usage if isinstance(usage, dict) and usage else None
@@ -121,7 +124,8 @@ def _error(facts: dict[str, Any]) -> tuple[str, str]:
     if not isinstance(error, dict) or not error:
         return "", ""
     code = error.get("code")
-    return _text(error, "type") or "error", str(code) if isinstance(code, str | int) else ""
+    # Google's code is the status again, and its status a word.
+    return _text(error, "type") or _text(error, "status") or "error", str(code) if isinstance(code, str | int) else ""
 
 
 def _text(value: Json, key: str) -> str:

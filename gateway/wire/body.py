@@ -14,7 +14,7 @@ from gateway.wire.decode import MAX_BYTES, decode
 GAP = "[…]"
 """Stands in a text where bytes were not captured."""
 
-_USAGE = '"usage"'
+_USAGE = ('"usage"', '"usageMetadata"')
 _DONE = b"[DONE]"
 _FINAL = ("response.completed", "response.incomplete", "response.failed", "message_stop")
 _BINARY_TYPES = ("audio/", "image/", "video/", "application/octet-stream")
@@ -82,13 +82,17 @@ def _coded(reply: Reply) -> bool:
 
 
 def last_usage(document: str) -> dict[str, Any] | None:
-    """The last object named ``usage`` that counts tokens in a piece of a JSON document.
+    """The last object with a name of usage that counts tokens in a piece of a JSON document.
 
     One within a string does not pass for it: there its quotation marks are escaped.
     """
-    at = document.rfind(_USAGE)
+    return next((found for name in _USAGE if (found := _last(document, name)) is not None), None)
+
+
+def _last(document: str, name: str) -> dict[str, Any] | None:
+    at = document.rfind(name)
     while at >= 0:
-        rest = document[at + len(_USAGE) :].lstrip()
+        rest = document[at + len(name) :].lstrip()
         if rest.startswith(":"):
             try:
                 value, _ = json.JSONDecoder().raw_decode(rest[1:].lstrip())
@@ -96,12 +100,12 @@ def last_usage(document: str) -> dict[str, Any] | None:
                 value = None
             if isinstance(value, dict) and _counts(value):
                 return value
-        at = document.rfind(_USAGE, 0, at)
+        at = document.rfind(name, 0, at)
     return None
 
 
 def _counts(value: dict[str, Any]) -> bool:
-    return any(name.endswith("_tokens") and isinstance(number, int) for name, number in value.items())
+    return any(name.endswith(("_tokens", "TokenCount")) and isinstance(number, int) for name, number in value.items())
 
 
 class Stream(NamedTuple):

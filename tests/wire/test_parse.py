@@ -153,9 +153,64 @@ def test_an_anthropic_stream() -> None:
     assert (found.response_id, found.finish_reasons) == ("msg_1", ("tool_use",))
 
 
+GEMINI = {"route": "/v1beta/models/{model}:streamGenerateContent", "dialect": "gemini", "stream": True}
+
+
+def gemini_pieces() -> list[dict[str, Any]]:
+    """A thought, a text in two pieces, a call of a tool; usage grows from piece to piece."""
+    parts: list[dict[str, Any]] = [
+        {"text": "Hm", "thought": True},
+        {"text": "He"},
+        {"text": "y", "thoughtSignature": "c2ln"},
+        {"functionCall": {"name": "f", "args": {"a": 1}}},
+    ]
+    pieces: list[dict[str, Any]] = [
+        {
+            "candidates": [{"content": {"parts": [part], "role": "model"}, "index": 0}],
+            "usageMetadata": {"promptTokenCount": 5, "totalTokenCount": 5 + number},
+            "modelVersion": "gemini-2.5-flash",
+            "responseId": "r1",
+        }
+        for number, part in enumerate(parts)
+    ]
+    pieces[-1]["candidates"][0]["finishReason"] = "STOP"
+    return pieces
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_gemini_stream(listed: bool) -> None:
+    """As events, or as the items of one list: parts are joined by voice, the last usage counts."""
+    body: Any = gemini_pieces() if listed else sse(*gemini_pieces(), done=False)
+    found = parse(whole(body, content_type="application/json" if listed else None, **GEMINI))
+    (candidate,) = found.response["candidates"]
+    assert candidate["content"]["parts"] == [
+        {"text": "Hm", "thought": True},
+        {"text": "Hey", "thoughtSignature": "c2ln"},
+        {"functionCall": {"name": "f", "args": {"a": 1}}},
+    ]
+    assert found.reported == {"promptTokenCount": 5, "totalTokenCount": 8}
+    assert (found.response_model, found.response_id, found.finish_reasons) == ("gemini-2.5-flash", "r1", ("STOP",))
+    assert (found.partial, found.unparsed) == (False, False)
+
+
+def test_a_cut_gemini_stream_is_partial() -> None:
+    """No candidate told why it finished."""
+    assert parse(whole(sse(*gemini_pieces()[:2], done=False), **GEMINI)).partial
+    blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 5}}
+    assert not parse(whole(sse(blocked, done=False), **GEMINI)).partial
+
+
+def test_a_gemini_answer_with_a_gap_keeps_its_usage() -> None:
+    """It stands at the end, where the last bytes are kept."""
+    tail = b'xx"}]}}], "usageMetadata": {"promptTokenCount": 8, "candidatesTokenCount": 3}}'
+    found = parse(whole(b'{"candidates": [{"con', tail=tail, capture=Capture.TRUNCATED))
+    assert found.reported == {"promptTokenCount": 8, "candidatesTokenCount": 3}
+
+
 @pytest.mark.parametrize(
     ("error", "type_", "code"),
     [
+        ({"code": 404, "message": "m", "status": "NOT_FOUND"}, "NOT_FOUND", "404"),
         ({"type": "rate_limit", "code": "slow_down", "message": "m"}, "rate_limit", "slow_down"),
         ({"message": "m", "code": 429}, "error", "429"),
         ("no", "error", ""),
