@@ -106,9 +106,10 @@ def _form(request: Request, next: str | None, status: int = 200, problem: str = 
 
 def _from_here(request: Request) -> bool:
     headers = request.headers
-    return same_origin(headers.get("origin"), headers.get("sec-fetch-site"), headers.get("host"))
+    scheme = "https" if _secure(request) else "http"
+    return same_origin(headers.get("origin"), headers.get("sec-fetch-site"), headers.get("host"), scheme)
 
 
 def _secure(request: Request) -> bool:
-    """Whether the browser came by HTTPS, as a TLS proxy in front tells; the cookie then stays on it."""
+    """Whether the browser came by HTTPS, as our relay says; the cookie then stays on it."""
     return request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "") == "https"

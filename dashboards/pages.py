@@ -238,6 +238,10 @@ def _tokens(usage: Usage) -> list[tuple[str, int | None]]:
         ("Reasoning", usage.reasoning_tokens),
         ("Audio input", usage.audio_input_tokens),
         ("Audio output", usage.audio_output_tokens),
+        ("Image input", usage.image_input_tokens),
+        ("Image output", usage.image_output_tokens),
+        ("Video input", usage.video_input_tokens),
+        ("Video output", usage.video_output_tokens),
     ]
     sums = [("Input", usage.input_tokens), ("Output", usage.output_tokens)]
     return sums + [(label, value) for label, value in kinds if value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TypeVar
@@ -49,12 +50,13 @@ class Docket:
     Made inside a running loop, closed by leaving its ``async with``.
     """
 
-    def __init__(self, layout: Layout, local_url: str) -> None:
+    def __init__(self, layout: Layout, local_url: str, verify: ssl.SSLContext | bool = True) -> None:
         self._layout = layout
         # aiohttp and not httpx: anyio's unix sockets raise in the loop when a wait is cancelled as its answer comes.
         connector = aiohttp.UnixConnector(str(layout.work_socket))
         self._work = aiohttp.ClientSession("http://work", connector=connector, timeout=TIMEOUT)
-        self._serve = aiohttp.ClientSession(local_url, timeout=TIMEOUT, trust_env=False)
+        tcp = aiohttp.TCPConnector(ssl=verify)
+        self._serve = aiohttp.ClientSession(local_url, connector=tcp, timeout=TIMEOUT, trust_env=False)
 
     async def candidates(self, sample: float, limit: int) -> list[Candidate]:
         """Calls of the sample without a verdict, at most ``limit``."""

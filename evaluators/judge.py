@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import ssl
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from evaluators.faithfulness import MAX_TOKENS, Faithfulness
 from evaluators.hallucination import Hallucination
 from evaluators.line import open_line
 from evaluators.verdict import Away, Case, Evaluator, Unjudged, Verdict, failed
-from gateway import metrics, telemetry
+from gateway import metrics, telemetry, tls
 from gateway.config import Config
 from gateway.errors import MissingExtra
 from gateway.extras import installed
@@ -197,13 +198,20 @@ async def _main(config: Config, layout: Layout, pace: Pace = USUAL) -> None:
         pace = pace._replace(at_a_time=1)
     budget = Budget(settings.max_calls_per_day, settings.budget_usd_per_day)
     url = config.server.local_url
-    line = open_line(url, layout, settings.upstream, timeout=pace.judgement_s, on_call=budget.called)
+    verify = config.server.local_verify()
+
+    def on_call() -> None:
+        budget.called()
+        if config.server.tls_cert and isinstance(verify, ssl.SSLContext):
+            tls.pin(verify, config.server.tls_cert)  # serve may show a renewed one by now
+
+    line = open_line(url, layout, settings.upstream, timeout=pace.judgement_s, on_call=on_call, verify=verify)
     max_tokens = DEMO_MAX_TOKENS if config.demo else MAX_TOKENS
     evaluators: dict[bool, Evaluator] = {
         True: Faithfulness(line, settings.model, max_tokens=max_tokens),
         False: Hallucination(line, settings.model),
     }
-    async with line, Docket(layout, url) as docket:
+    async with line, Docket(layout, url, verify) as docket:
         judge = Judge(
             docket,
             evaluators,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,18 @@ UPSTREAM_HEADER = "x-gateway-upstream"
 
 
 def open_line(
-    base_url: str, layout: Layout, upstream: str, *, timeout: float, on_call: Callable[[], None] = lambda: None
+    base_url: str,
+    layout: Layout,
+    upstream: str,
+    *,
+    timeout: float,
+    on_call: Callable[[], None] = lambda: None,
+    verify: ssl.SSLContext | bool = True,
 ) -> AsyncOpenAI:
     """A client for the gateway at ``base_url`` (without ``/v1``) whose calls go to the named upstream.
 
-    ``on_call`` is told of every request that leaves; ``timeout`` is seconds a call. Raises ``MissingExtra``.
+    ``on_call`` is told of every request that leaves; ``timeout`` is seconds a call; ``verify`` is how the
+    gateway's certificate is. Raises ``MissingExtra``.
     """
     try:
         import openai
@@ -41,7 +49,9 @@ def open_line(
         max_retries=0,
         timeout=timeout,
         # Straight to this host, whatever proxy the environment names.
-        http_client=openai.DefaultAsyncHttpxClient(event_hooks={"request": [sign]}, trust_env=False, timeout=timeout),
+        http_client=openai.DefaultAsyncHttpxClient(
+            event_hooks={"request": [sign]}, trust_env=False, timeout=timeout, verify=verify
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -85,6 +85,9 @@ class CallAnswer(Answer):
     usage: UsageAnswer
     cost_usd: str | None = Field(description="Decimal string in USD; null when the model has no price, never 0 for it.")
     price_version: str
+    cost_before: str | None = Field(description="What it cost before it was last repriced; null when it had none.")
+    price_version_before: str | None = Field(description="Null when the call was never repriced.")
+    repriced_by: str | None = Field(description="The run that repriced it last.")
     latency_ms: float
     ttft_ms: float | None
     key: str
@@ -135,6 +138,64 @@ class CostsAnswer(Answer):
     since: datetime
     until: datetime
     items: list[CostAnswer]
+
+
+class UsageRowAnswer(Answer):
+    """Calls of one model on one day, as far as an invoice goes."""
+
+    day: date
+    model: str
+    response_model: str
+    upstream: str
+    origin: Literal["product", "judge"]
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    cost_usd: str | None = Field(description="Decimal string in USD; null when nothing in it has a price.")
+    unpriced: int = Field(description="Calls with usage that have no price.")
+    partial: int = Field(description="Calls whose answer was cut.")
+    counted: int = Field(description="Calls whose tokens the gateway counted because nobody reported them.")
+    unknown: int = Field(description="Answered calls whose usage is unknown.")
+
+
+class UsagesAnswer(Answer):
+    """Usage by day and model."""
+
+    tz: str
+    since: datetime
+    until: datetime
+    items: list[UsageRowAnswer]
+
+
+class RepricedModelAnswer(Answer):
+    """What became of one model's calls. Amounts are decimal strings in USD, null where nothing is priced."""
+
+    model: str
+    calls: int
+    changed: int = Field(description="Calls whose cost or price version differs.")
+    gained: int = Field(description="Calls that had no price and have one.")
+    lost: int = Field(description="Calls that had a price which these prices do not know.")
+    kept: int = Field(description="Calls left as they are: what was stored does not tell their price.")
+    before: str | None
+    after: str | None
+    difference: str
+
+
+class RepricedAnswer(Answer):
+    """One step of a repricing."""
+
+    run: str
+    version: str
+    items: list[RepricedModelAnswer]
+    next_cursor: str | None = Field(description="Give it and run to the next step; null after the last.")
+
+
+class UndoneAnswer(Answer):
+    """A run that was undone."""
+
+    run: str
+    items: list[RepricedModelAnswer]
 
 
 class LedgerAnswer(Answer):

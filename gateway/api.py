@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from starlette.exceptions import HTTPException
 
 from gateway import moments
-from gateway.answers import CallAnswer, CallsAnswer, CostsAnswer, ErrorAnswer, LedgerAnswer
+from gateway.answers import CallAnswer, CallsAnswer, CostsAnswer, ErrorAnswer, LedgerAnswer, UsagesAnswer
 from gateway.login import Attempts, Gate
 from gateway.model import Ledger
 from gateway.store.filters import CallFilter
@@ -29,6 +29,7 @@ MAX_LIMIT = 1000
 COST_SPAN = {"hour": timedelta(days=93), "day": timedelta(days=3660)}
 """Longest period of a costs answer, so that its buckets stay a page and not a flood."""
 COST_DEFAULT = {"hour": timedelta(days=7), "day": timedelta(days=30)}
+USAGE_SPAN = timedelta(days=400)
 RETRY_AFTER_S = 5
 DOCUMENTED_BEARER = HTTPBearer(auto_error=False, description="The admin token.")
 
@@ -117,6 +118,14 @@ class CostsQuery(Parameters):
         return since, until
 
 
+class UsageQuery(Parameters):
+    """A period and the zone whose days it is told by."""
+
+    since: Moment = Field(description="Inclusive, RFC 3339.")
+    until: Moment = Field(description="Exclusive, RFC 3339.")
+    tz: Zone = Field(default="UTC", max_length=64, description="IANA time zone of the days.")
+
+
 class NoParameters(Parameters):
     """An endpoint without parameters."""
 
@@ -128,9 +137,25 @@ def in_order(since: datetime | None, until: datetime | None) -> None:
 
 
 def client_of(request: Request) -> str:
-    """Who is calling, for counting failures: the address that our relay appended, else the socket's."""
+    """Who is calling, for counting failures: the address that our relay gave, else the socket's."""
     forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
     return forwarded[:64] or (request.client.host if request.client else "local")
+
+
+def admin(gate: Gate, attempts: Attempts) -> Callable[[Request], None]:
+    """A guard that lets the admin token pass, and raises ``Refusal`` otherwise."""
+
+    def guard(request: Request) -> None:
+        client = client_of(request)
+        if wait := attempts.wait(client):
+            raise Refusal(429, "too many wrong tokens; wait", code="rate_limited", retry_after_s=wait)
+        given = request.headers.get("authorization", "")
+        if not gate.bearer_matches(given):
+            if given:
+                attempts.failed(client)
+            raise Refusal(401, "the admin token is needed: Authorization: Bearer …", code="invalid_api_key")
+
+    return guard
 
 
 def router(
@@ -141,21 +166,10 @@ def router(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> APIRouter:
     """The routes under ``/api``. Handlers are plain functions and run in threads, since the store's client blocks."""
+    guards = [Depends(DOCUMENTED_BEARER), Depends(admin(gate, attempts))]
+    routes = APIRouter(prefix="/api", tags=["read"], dependencies=guards, responses=documented_errors())
 
-    def admin(request: Request) -> None:
-        client = client_of(request)
-        if wait := attempts.wait(client):
-            raise Refusal(429, "too many wrong tokens; wait", code="rate_limited", retry_after_s=wait)
-        given = request.headers.get("authorization", "")
-        if not gate.bearer_matches(given):
-            if given:
-                attempts.failed(client)
-            raise Refusal(401, "the admin token is needed: Authorization: Bearer …", code="invalid_api_key")
-
-    guards = [Depends(DOCUMENTED_BEARER), Depends(admin)]
-    routes = APIRouter(prefix="/api", tags=["read"], dependencies=guards, responses=_documented_errors())
-
-    @routes.get("/calls", responses=_documented(CallsAnswer), summary="Calls, newest first")
+    @routes.get("/calls", responses=documented(CallsAnswer), summary="Calls, newest first")
     def calls(query: Annotated[CallsQuery, Query()]) -> Response:
         """A page may hold fewer calls than ``limit`` when their texts are long; ``next_cursor`` tells of more."""
         in_order(query.since, query.until)
@@ -165,7 +179,7 @@ def router(
             raise Refusal(422, str(error), param=str(error).partition(":")[0], code="invalid_value") from None
         return answer({"items": [_detail(call) for call in page.items], "next_cursor": page.next_cursor})
 
-    @routes.get("/calls/{id}", responses=_documented(CallAnswer, ErrorAnswer), summary="One call with its text")
+    @routes.get("/calls/{id}", responses=documented(CallAnswer, ErrorAnswer), summary="One call with its text")
     def call(id: str, _query: Annotated[NoParameters, Query()]) -> Response:
         """By our id or the provider's response id."""
         found = reads.call(id)
@@ -173,7 +187,7 @@ def router(
             raise Refusal(404, "no stored call has this id", param="id", code="not_found")
         return answer(_detail(found))
 
-    @routes.get("/costs", responses=_documented(CostsAnswer), summary="Cost over time")
+    @routes.get("/costs", responses=documented(CostsAnswer), summary="Cost over time")
     def costs(query: Annotated[CostsQuery, Query()]) -> Response:
         since, until = query.span(clock())
         rows = reads.costs(query.group_by, query.interval, query.tz, since, until)
@@ -181,7 +195,17 @@ def router(
         items = [row.as_json() for row in rows]
         return answer({**head, "since": rfc3339(since), "until": rfc3339(until), "items": items})
 
-    @routes.get("/ledger", responses=_documented(LedgerAnswer), summary="Where every accepted call is")
+    @routes.get("/usage", responses=documented(UsagesAnswer), summary="What a provider's invoice is compared with")
+    def usage(query: Annotated[UsageQuery, Query()]) -> Response:
+        """By day, model, answering model and upstream; the judge's own calls too, since they are billed as well."""
+        in_order(query.since, query.until)
+        if query.until - query.since > USAGE_SPAN:
+            raise Refusal(422, f"since: at most {USAGE_SPAN.days} days", param="since", code="invalid_value")
+        rows = reads.usage(query.tz, query.since, query.until)
+        head = {"tz": query.tz, "since": rfc3339(query.since), "until": rfc3339(query.until)}
+        return answer({**head, "items": [row.as_json() for row in rows]})
+
+    @routes.get("/ledger", responses=documented(LedgerAnswer), summary="Where every accepted call is")
     def read_ledger(_query: Annotated[NoParameters, Query()]) -> Response:
         """The law: accepted = stored + raw + outbox + quarantined + shed."""
         state = ledger()
@@ -248,11 +272,13 @@ def _error(message: str, param: str | None, code: str) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def _documented(model: type[BaseModel], missing: type[BaseModel] | None = None) -> dict[int | str, dict[str, Any]]:
+def documented(model: type[BaseModel], missing: type[BaseModel] | None = None) -> dict[int | str, dict[str, Any]]:
+    """The answers of one path for the documentation."""
     found: dict[int | str, dict[str, Any]] = {200: {"model": model}}
     return found if missing is None else found | {404: {"model": missing, "description": "No such call."}}
 
 
-def _documented_errors() -> dict[int | str, dict[str, Any]]:
+def documented_errors() -> dict[int | str, dict[str, Any]]:
+    """The errors that every path here can answer with."""
     texts = {401: "No or a wrong token.", 422: "A bad parameter, named in error.param.", 503: "The store is away."}
     return {status: {"model": ErrorAnswer, "description": text} for status, text in texts.items()}

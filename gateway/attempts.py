@@ -81,10 +81,11 @@ class Attempts:
         settings = target.breaker
         if not settings.failures:
             return None
-        if target.name not in self._breakers:
-            self._breakers[target.name] = Breaker(settings.failures, settings.open_for, self.waiting.clock)
+        held = self._breakers.get(target.name)
+        if held is None or held.settings != (settings.failures, settings.open_for):
+            held = self._breakers[target.name] = Breaker(settings.failures, settings.open_for, self.waiting.clock)
             metrics.upstream_open.labels(target.name).set(0)
-        return self._breakers[target.name]
+        return held
 
 
 class _Run:
@@ -176,6 +177,8 @@ class _Run:
         choice = self._choice._replace(target=leg.target, rename=leg.rename)
         began = time.monotonic_ns()
         outcome: Answer | UpstreamFailed | None = None
+        if self._passage.overhead is not None:
+            self._passage.overhead.go()
         try:
             self._outgoing = self._request(choice)
             self._turn_to(choice)
@@ -211,6 +214,8 @@ class _Run:
         flight.call = msgspec.structs.replace(
             flight.call, upstream=choice.target.name, usage_added=self._outgoing.usage_added
         )
+        if self._passage.overhead is not None:
+            self._passage.overhead.stop()  # until the next attempt's request, or the head to relay
 
     def _first_byte_is_late(self) -> bool:
         """Whether a cancellation was the ticker's, for this attempt alone: then it is taken back."""

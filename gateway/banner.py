@@ -12,7 +12,7 @@ TEXT = """
   Base URL    {base}/v1
   Dashboards  {base}/dashboards/login?token={token}
   API         {base}/docs
-
+{named}
   Try it:
 
 curl {base}/v1/chat/completions \\
@@ -32,6 +32,9 @@ print(answer.choices[0].message.content)
 """
 
 
+NAMED = "\n  Other machines, and clients that verify, connect by a name that the certificate is for.\n"
+
+
 def sample_model(config: Config) -> str:
     """A model name that the snippets can use: the demo's, a configured one without wildcards, else a common one."""
     if config.demo:
@@ -47,6 +50,7 @@ def announce(config: Config) -> None:
     print(
         TEXT.format(
             base=config.server.local_url,
+            named=NAMED if config.server.tls_cert else "",
             token=admin_token(config.admin_token, state_dir(), config.data_dir),
             model=sample_model(config),
             key="YOUR_GATEWAY_KEY" if config.keys else "none-needed",

@@ -28,13 +28,13 @@ class State(enum.Enum):
 class Breaker:
     """One upstream's breaker. ``failures`` in a row open it for ``open_for`` seconds of ``clock``."""
 
-    __slots__ = ("_clock", "_failures", "_in_a_row", "_open_for", "_opened_at", "_term", "state")
+    __slots__ = ("_clock", "_failures", "_in_a_row", "_open_for", "_opened_at", "_term", "settings", "state")
 
     def __init__(self, failures: int, open_for: float, clock: Callable[[], float]) -> None:
         if failures < 1:
             raise ValueError("failures: expected 1 or more")
-        self._failures = failures
-        self._open_for = open_for
+        self.settings = failures, open_for
+        self._failures, self._open_for = self.settings
         self._clock = clock
         self.state = State.CLOSED
         self._in_a_row = 0
@@ -56,7 +56,8 @@ class Breaker:
             return 0.0
         if self.state is State.HALF_OPEN:
             return self._open_for
-        return max(0.0, self._opened_at + self._open_for - self._clock())
+        # The sum may be rounded up, beyond the whole of it.
+        return min(self._open_for, max(0.0, self._opened_at + self._open_for - self._clock()))
 
     def succeeded(self, ticket: int) -> None:
         """The upstream answered."""

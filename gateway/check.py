@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from gateway.config import LOOPBACK, Config, Upstream
+from gateway import tls
+from gateway.config import LOOPBACK, Config, Server, Upstream
 from gateway.extras import installed, needed
 
 PATIENT_S = 300
 """Seconds until the first byte, from which on an operator may have wished for less."""
+EXPIRES_SOON = timedelta(days=14)
 
 
 def report(config: Config) -> list[str]:
@@ -20,6 +23,7 @@ def report(config: Config) -> list[str]:
 
 def _findings(config: Config) -> Iterator[str]:
     yield f"listens on    {config.server.host}:{config.server.port}, {config.server.workers} worker(s)"
+    yield f"tls           {f'on, {config.server.tls_cert}' if config.server.tls_cert else 'off'}"
     yield f"data_dir      {config.data_dir.resolve()}"
     yield f"durability    {config.durability}; capture {config.capture}; redaction {config.redact.profile}"
     for upstream in config.upstreams:
@@ -86,7 +90,24 @@ def _patience_warnings(config: Config) -> Iterator[str]:
             )
 
 
+def _server_warnings(server: Server, now: datetime) -> Iterator[str]:
+    if server.tls_cert is not None:
+        try:
+            end = tls.expires(server.tls_cert)
+        except ValueError:
+            yield f"server.tls_cert: when {server.tls_cert} expires cannot be read"
+        else:
+            if end <= now:
+                yield f"server.tls_cert: expired {end:%Y-%m-%d %H:%M} UTC; clients refuse to connect"
+            elif end - now <= EXPIRES_SOON:
+                yield f"server.tls_cert: expires {end:%Y-%m-%d %H:%M} UTC; renew it, then run gateway reload"
+    for network in server.trusted_proxies:
+        if network.prefixlen == 0:
+            yield f"server.trusted_proxies: {network} lets every client choose the address it is known by"
+
+
 def _warnings(config: Config) -> Iterator[str]:
+    yield from _server_warnings(config.server, datetime.now(UTC))
     if not config.keys:
         where = "anyone on this machine" if config.server.host in LOOPBACK else "anyone who reaches this address"
         yield f"no keys are configured: {where} can spend on the upstreams' accounts"

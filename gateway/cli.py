@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +17,9 @@ from gateway import __version__
 from gateway import config as configuration
 from gateway.config import Config
 from gateway.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gateway.money.client import Client
 
 ConfigPath = Annotated[Path | None, typer.Option("--config", help="gateway.yaml; also GATEWAY_CONFIG.")]
 BaseUrl = Annotated[str | None, typer.Option("--url", help="A running gateway's address, without /v1.")]
@@ -78,6 +84,19 @@ def work(config: ConfigPath = None) -> None:
 
 
 @app.command()
+def reload(config: ConfigPath = None) -> None:
+    """Take up a changed configuration without dropping a stream; exit 1 when it was not taken up."""
+    from gateway import reload as reloading
+    from gateway.paths import Layout
+
+    settings = configuration.load(config)
+    outcomes = reloading.ask(Layout(settings.data_dir.resolve()))
+    for outcome in outcomes:
+        print(outcome, file=sys.stderr if outcome.problem else sys.stdout)
+    raise typer.Exit(1 if any(outcome.problem for outcome in outcomes) else 0)
+
+
+@app.command()
 def check(config: ConfigPath = None) -> None:
     """Validate the configuration; say what was found and what to mind."""
     from gateway.check import report
@@ -107,7 +126,8 @@ def demo(
 
         raise MissingExtra("demo", "gateway demo")
     settings = configuration.load(config)
-    traffic.run(url or settings.server.local_url, calls=calls, api_key=key, model=model or _demo_model(settings))
+    where, verify = _reached(settings, url)
+    traffic.run(where, calls=calls, api_key=key, model=model or _demo_model(settings), verify=verify)
 
 
 @app.command()
@@ -142,13 +162,69 @@ def export(
         "until": until,
         "q": q,
     }
+    where, verify = _reached(settings, url)
     dump(
-        url or settings.server.local_url,
+        where,
         token or _admin_token(settings),
         {name: value for name, value in filters.items() if value is not None},
         format=format,
         out=out,
+        verify=verify,
     )
+
+
+@app.command()
+def reprice(
+    config: ConfigPath = None,
+    url: BaseUrl = None,
+    token: Token = None,
+    since: Annotated[str | None, typer.Option(help="RFC 3339 or a date, inclusive.")] = None,
+    until: Annotated[str | None, typer.Option(help="RFC 3339 or a date, exclusive.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model's name or glob.")] = None,
+    prices: Annotated[str, typer.Option(help="current, or a file with version and overrides.")] = "current",
+    undo: Annotated[str | None, typer.Option(help="A run to take back.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell, and change nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, with exact decimal strings.")] = False,
+) -> None:
+    """Price a period's stored calls again by a named price version; the old figures are kept."""
+    from gateway.money import pricelist
+    from gateway.money import reprice as command
+
+    if (undo is None) == (since is None or until is None):
+        raise ConfigError("reprice: expected --since and --until, or --undo RUN alone")
+    named = None if prices == pricelist.CURRENT else pricelist.read(Path(prices)).model_dump(mode="json")
+    with _admin_client(config, url, token) as client:
+        if undo is not None:
+            told = command.undo(client, undo, dry_run=dry_run, as_json=as_json)
+        else:
+            asked = {"since": since, "until": until, "model": model, "prices": named, "dry_run": dry_run}
+            told = command.reprice(client, asked, as_json=as_json, begun=_tell_run)
+        for line in told:
+            print(line)
+
+
+@app.command()
+def reconcile(
+    statement: Annotated[Path, typer.Argument(help="A provider's exported usage or cost, as CSV.")],
+    config: ConfigPath = None,
+    url: BaseUrl = None,
+    token: Token = None,
+    since: Annotated[str | None, typer.Option(help="A date, inclusive; the file's first day without it.")] = None,
+    until: Annotated[str | None, typer.Option(help="A date, exclusive; the day after the file's last.")] = None,
+    tz: Annotated[str, typer.Option(help="The time zone of the provider's days.")] = "UTC",
+    upstream: Annotated[list[str] | None, typer.Option(help="Only what went there; may be repeated.")] = None,
+    tolerance: Annotated[str, typer.Option(help="USD by which a day's model may differ.")] = "0.01",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, with exact decimal strings.")] = False,
+) -> None:
+    """Compare our costs with a provider's export, by model and day; exit 1 when they differ."""
+    from gateway.money import reconcile as command
+
+    span = command.Span(since=since, until=until, tz=tz)
+    with _admin_client(config, url, token) as client:
+        agreed = command.reconcile(
+            client, statement, span, upstreams=upstream or (), tolerance=tolerance, as_json=as_json, say=print
+        )
+    raise typer.Exit(0 if agreed else 1)
 
 
 @app.command(hidden=True)
@@ -166,10 +242,32 @@ def _choose_demo_port() -> None:
             os.environ["GATEWAY_DEMO_PORT"] = str(probe.getsockname()[1])
 
 
+def _reached(settings: Config, url: str | None) -> tuple[str, ssl.SSLContext | bool]:
+    """The gateway's address and how its certificate is verified: our own by itself, any other as usual."""
+    return (url, True) if url else (settings.server.local_url, settings.server.local_verify())
+
+
 def _admin_token(settings: Config) -> str:
     from gateway.installkey import admin_token
 
     return admin_token(settings.admin_token, configuration.state_dir(), settings.data_dir)
+
+
+def _tell_run(run: str) -> None:
+    print(f"run {run}; to take it back: gateway reprice --undo {run}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _admin_client(config: Path | None, url: str | None, token: str | None) -> Iterator[Client]:
+    from gateway.money.client import Client
+
+    settings = configuration.load(config)
+    where, verify = _reached(settings, url)
+    client = Client(where, token or _admin_token(settings), verify)
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def _demo_model(settings: Config) -> str:

@@ -12,6 +12,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway import tls
 from gateway.errors import ConfigError
 
 ENV_PREFIX = "GATEWAY_"
@@ -53,20 +55,58 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        if isinstance(value, str):  # a number would be taken for an address as well
+            return ip_network(value.strip(), strict=False)
+    except ValueError:
+        pass
+    raise ValueError("expected an address such as 192.0.2.7 or a network such as 10.0.0.0/8")
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+
+
 class Server(Section):
     """Where clients connect."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=4000, ge=1, le=65535)
     cors_origins: tuple[str, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    overhead_header: bool = False
     allow_open: bool = False
     workers: int = Field(default=1, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _tls_loads(self) -> Server:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key: expected both or none")
+        self.tls()
+        return self
+
+    def tls(self) -> ssl.SSLContext | None:
+        """What is shown to clients; none when they connect without TLS. Raises ``ValueError``."""
+        return tls.shown(self.tls_cert, self.tls_key) if self.tls_cert and self.tls_key else None
+
+    def show(self, shown: ssl.SSLContext) -> None:
+        """Read the files again for connections to come. Raises ``ValueError``, and then nothing has changed."""
+        if self.tls_cert and self.tls_key:
+            self.tls()  # tried apart first: a context that fails half-way has lost what it had
+            tls.show(shown, self.tls_cert, self.tls_key)
 
     @property
     def local_url(self) -> str:
         """The address at which this host's own processes reach the gateway."""
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104  compared, not bound
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "https" if self.tls_cert else "http"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
+
+    def local_verify(self) -> ssl.SSLContext | bool:
+        """What clients of ``local_url`` verify with, as httpx and aiohttp take it. Raises ``ValueError``."""
+        return tls.pinned(self.tls_cert) if self.tls_cert else True
 
 
 class Timeouts(Section):
@@ -159,7 +199,7 @@ class Upstream(Section):
         if self.dialect is not None:
             return self.dialect
         host = urlsplit(self.base_url).hostname or ""
-        told = (dialect for known, dialect in _HOSTS.items() if f".{host}".endswith(known) or host == known)
+        told = (each for known, each in _HOSTS.items() if host == known or (known[0] == "." and host.endswith(known)))
         return next(told, "openai")
 
 

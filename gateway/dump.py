@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import ssl
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -19,19 +20,29 @@ NESTED = {"request", "response", "findings", "scores", "tags"}
 """Fields that CSV holds as JSON."""
 
 
-def dump(base_url: str, token: str, filters: Mapping[str, str], *, format: str, out: Path | None) -> None:
+def dump(
+    base_url: str,
+    token: str,
+    filters: Mapping[str, str],
+    *,
+    format: str,
+    out: Path | None,
+    verify: ssl.SSLContext | bool = True,
+) -> None:
     """Write every call that matches. Raises ``ConfigError`` when the gateway does not answer."""
     if format not in {"jsonl", "csv"}:
         raise ConfigError(f"--format: expected jsonl or csv, found {format!r}")
     with out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as file:
-        calls = _calls(base_url, token, filters)
+        calls = _calls(base_url, token, filters, verify)
         (_write_csv if format == "csv" else _write_jsonl)(calls, file)
 
 
-def _calls(base_url: str, token: str, filters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _calls(
+    base_url: str, token: str, filters: Mapping[str, str], verify: ssl.SSLContext | bool
+) -> Iterator[dict[str, Any]]:
     headers = {"authorization": f"Bearer {token}"}
     cursor: str | None = None
-    with httpx.Client(base_url=base_url, headers=headers, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=base_url, headers=headers, timeout=60, trust_env=False, verify=verify) as client:
         while True:
             page = _get(client, {**filters, "limit": str(PAGE), **({"cursor": cursor} if cursor else {})})
             yield from page["items"]

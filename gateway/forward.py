@@ -149,18 +149,18 @@ class Answer:
 class Client:
     """Asks upstreams. Time-outs past the connection are the caller's, who cancels."""
 
-    def __init__(self, targets: tuple[Target, ...]) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._pool = _Connector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=DNS_S)
         self._fresh = _Connector(limit=0, force_close=True, ttl_dns_cache=DNS_S)
-        self._origins = {target.name: _Origin(target, loop) for target in targets}
+        self._origins: dict[str, _Origin] = {}
 
     async def ask(self, target: Target, method: str, head: bytes, body: bytes, patience: Patience) -> Answer:
         """Send a request whose body is at hand. Raises ``UpstreamFailed``.
 
         Asked again once when the pooled connection turns out to be stale: used before, and not a byte came back.
         """
-        origin = self._origins[target.name]
+        origin = self._origin(target)
         if origin.absolute is not None:
             head = origin.absolute.head(head)
         connection = await self._connect(self._pool, origin)
@@ -186,7 +186,7 @@ class Client:
         chunked: bool,
     ) -> Answer:
         """Send a request whose body comes in pieces, none of them held. Raises ``UpstreamFailed``."""
-        origin = self._origins[target.name]
+        origin = self._origin(target)
         if origin.absolute is not None:
             head = origin.absolute.head(head)
         connection = await self._connect(self._pool, origin)
@@ -207,7 +207,7 @@ class Client:
 
     async def switch(self, target: Target, head: bytes, patience: Patience) -> tuple[Answer, Switched]:
         """Ask for a switch of protocols. Without status 101 the answer is like any other. Raises ``UpstreamFailed``."""
-        origin = self._origins[target.name]
+        origin = self._origin(target)
         if origin.absolute is not None:
             head = origin.absolute.head(head)
         connection = await self._connect(self._fresh, origin)
@@ -225,6 +225,13 @@ class Client:
         """Close every connection."""
         await self._pool.close()
         await self._fresh.close()
+
+    def _origin(self, target: Target) -> _Origin:
+        """An upstream's origin; a changed configuration has another target under the same name."""
+        origin = self._origins.get(target.name)
+        if origin is None or origin.target is not target:
+            origin = self._origins[target.name] = _Origin(target, self._loop)
+        return origin
 
     async def _connect(self, connector: _Connector, origin: _Origin) -> Connection:
         try:
@@ -281,9 +288,10 @@ async def _await_answer(connection: Connection, line: _Line, final: int = 200) -
 class _Origin:
     """What aiohttp's pool needs to know of an upstream: a request that is never sent."""
 
-    __slots__ = ("absolute", "request", "timeout")
+    __slots__ = ("absolute", "request", "target", "timeout")
 
     def __init__(self, target: Target, loop: asyncio.AbstractEventLoop) -> None:
+        self.target = target
         proxy = yarl.URL(target.proxy) if target.proxy is not None else None
         login = _login(proxy) if proxy is not None else b""
         # In the place of the system's authorities: they are what `ca_file` is configured against.

@@ -25,6 +25,10 @@ class CrossOrigin:
     """Headers by which a browser lets pages of the configured origins call ``/v1``."""
 
     def __init__(self, origins: tuple[str, ...]) -> None:
+        self.take_up(origins)
+
+    def take_up(self, origins: tuple[str, ...]) -> None:
+        """Allow these origins from now on."""
         self._origins = frozenset(origin.encode() for origin in origins)
         self.on = bool(origins)
 
@@ -35,7 +39,7 @@ class CrossOrigin:
             return []
         return [
             (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", b"x-gateway-call-id"),
+            (b"access-control-expose-headers", b"x-gateway-call-id, x-gateway-overhead-ms"),
             (b"vary", b"origin"),
         ]
 

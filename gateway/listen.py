@@ -360,7 +360,7 @@ class Listener(HttpToolsProtocol):
             "http_version": version,
             "server": self.server,
             "client": self.client,
-            "scheme": self.scheme,
+            "scheme": self.scheme or "http",
             "root_path": "",
             "method": self.parser.get_method().decode("ascii"),
             "path": unquote(path) if "%" in path else path,

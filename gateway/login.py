@@ -107,15 +107,16 @@ class Gate:
         return hmac.digest(self._key, expiry.encode(), hashlib.sha256).hex()
 
 
-def same_origin(origin: str | None, fetch_site: str | None, host: str | None) -> bool:
+def same_origin(origin: str | None, fetch_site: str | None, host: str | None, scheme: str = "http") -> bool:
     """Whether a POST came from a page of ours.
 
     Browsers name the origin of every POST. Only a client that sends neither ``Origin`` nor ``Sec-Fetch-Site``, and
-    therefore is no browser with somebody's cookie, may do without.
+    therefore is no browser with somebody's cookie, may do without. What came by HTTPS must be of an HTTPS page; the
+    other way round, a proxy that we were not told of may have taken the TLS off.
     """
     if origin is not None:
         parts = urlsplit(origin)
-        return parts.scheme in {"http", "https"} and bool(host) and parts.netloc.lower() == (host or "").lower()
+        return parts.scheme in {scheme, "https"} and bool(host) and parts.netloc.lower() == (host or "").lower()
     return fetch_site in {None, "same-origin", "none"}
 
 

@@ -27,6 +27,12 @@ first_byte = Histogram(
     ["model", "upstream"],
     buckets=SECONDS,
 )
+overhead = Histogram(
+    "gateway_overhead_seconds",
+    "The gateway's own time until the answer's head; only with server.overhead_header.",
+    ["model", "upstream"],
+    buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+)
 attempts = Counter(
     "gateway_upstream_attempts_total",
     "Attempts at upstreams that are retried, weighted, guarded or have fallbacks.",

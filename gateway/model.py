@@ -43,6 +43,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     provider's own convention. ``source`` is ``reported`` (by the upstream), ``counted`` (by us) or ``unknown``; then
     the counts are ``None``. ``cost_usd`` is ``None`` when the model has no price: unknown is never zero.
     ``price_version`` names the table or ``override``. ``partial`` marks an answer that was cut.
+    ``cache_write_1h_tokens`` is a part of ``cache_write_tokens``; ``cached_audio_tokens`` and ``cached_image_tokens``
+    are parts of ``cached_input_tokens``. A picture's tokens include those of documents read as pictures. ``tier`` and
+    ``speed`` are what the price was asked for: empty when standard, ``other`` for a name that is not known.
     """
 
     source: str = "unknown"
@@ -50,11 +53,20 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int | None = None
     cached_input_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
     reasoning_tokens: int | None = None
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
+    video_input_tokens: int | None = None
+    video_output_tokens: int | None = None
+    cached_audio_tokens: int | None = None
+    cached_image_tokens: int | None = None
     cost_usd: Decimal | None = None
     price_version: str = ""
+    tier: str = ""
+    speed: str = ""
     partial: bool = False
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from gateway import metrics
 from gateway.capture import EndMarker
 from gateway.envelope import Envelope
 from gateway.errors import RequestRefused, error_body
@@ -13,6 +14,7 @@ from gateway.flight import NEVER, Flight, Flights
 from gateway.forward import Answer, Switched, UpstreamFailed
 from gateway.keys import Grant
 from gateway.listen import Cycle
+from gateway.overhead import Overhead, header
 from gateway.places import Place
 from gateway.raw import Ended
 from gateway.splice import UsageEvent
@@ -35,7 +37,8 @@ _CODES = {Ended.UPSTREAM_TIMEOUT: 504}
 class Passage:
     """A request, its client, and how far its answer has gone.
 
-    ``cross_origin`` are headers of ours for a browser; they stand in the place of the upstream's.
+    ``cross_origin`` are headers of ours for a browser; they stand in the place of the upstream's. ``overhead`` is none
+    unless the gateway's own time is measured.
     """
 
     __slots__ = (
@@ -54,6 +57,7 @@ class Passage:
         "grant",
         "idle_s",
         "method",
+        "overhead",
         "path",
         "place",
         "raw_path",
@@ -83,6 +87,7 @@ class Passage:
         self.grant = grant
         self.flight = flight
         self.cross_origin: list[Header] = []
+        self.overhead: Overhead | None = None
         self.first_byte_s = self.idle_s = NEVER
         self.started = False
         self.watch: Watch | None = None
@@ -100,17 +105,26 @@ class Passage:
     async def body(self) -> bytes:
         """The whole request body. Raises ``RequestRefused`` when it, or all of them, are too large."""
         self._flights.announced(self.envelope.content_length)
+        if self.overhead is not None:
+            self.overhead.stop()
         message = await self._receive()
         data = self._piece(message, 0)
-        if not message["more_body"]:
-            return data
-        pieces = [data]
-        size = len(data)
-        while message["more_body"]:
+        if message["more_body"]:
+            data = await self._all(data)
+        if self.overhead is not None:
+            self.overhead.go()
+        return data
+
+    async def _all(self, first: bytes) -> bytes:
+        """The body whose first piece is here, and not its last."""
+        pieces = [first]
+        size = len(first)
+        while True:
             message = await self._receive()
             pieces.append(self._piece(message, size))
+            if not message["more_body"]:
+                return b"".join(pieces)
             size += len(pieces[-1])
-        return b"".join(pieces)
 
     def _piece(self, message: Message, before: int) -> bytes:
         if message["type"] != "http.request":
@@ -194,6 +208,8 @@ class Passage:
     def _prepare(self, answer: Answer, *, usage_added: bool) -> Message:
         """Note what the answer is, and make its head."""
         self._answering = True
+        if self.overhead is not None:
+            self.overhead.go()
         flight = self.flight
         without = _CROSS_ORIGIN if self.cross_origin else frozenset()
         headers = answer_headers(answer.headers, without=without)
@@ -230,14 +246,27 @@ class Passage:
             flight.deadline = self._clock() + self.idle_s
 
         headers = [*answer_headers(answer.headers), (b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
-        ended = await Tunnel(client, line, flight, touched).carry([*headers, (CALL_ID, flight.id.encode())])
+        headers.append((CALL_ID, flight.id.encode()))
+        if self.overhead is not None:
+            self.overhead.go()
+            headers.append(self._measured(self.overhead))
+        ended = await Tunnel(client, line, flight, touched).carry(headers)
         flight.deadline = NEVER
         await self._commit(ended)
 
     async def _begin(self, start: Message) -> None:
         if not self.started:
             self.started = True
+            if self.overhead is not None:
+                start["headers"].append(self._measured(self.overhead))
             await self._send(start)
+
+    def _measured(self, overhead: Overhead) -> Header:
+        """Count the gateway's own time, and tell it."""
+        seconds = overhead.read()
+        if (call := self.flight.call) is not None:
+            metrics.overhead.labels(call.pattern, call.upstream).observe(seconds)
+        return header(seconds)
 
     async def _body(self, data: bytes, *, more: bool) -> None:
         if data or not more:
@@ -279,6 +308,8 @@ class Passage:
         self, status: int, message: str, kind: str, code: str, ended: Ended, extra: list[Header] | None = None
     ) -> None:
         """Send an error in OpenAI's shape, once its record is durable."""
+        if self.overhead is not None:
+            self.overhead.go()
         body = error_body(message, kind, code)
         flight = self.flight
         flight.status = status
@@ -286,7 +317,6 @@ class Passage:
         flight.reading = True
         flight.received(body, len(body))
         await self._commit(ended)
-        self.started = True
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
@@ -294,5 +324,5 @@ class Passage:
             *(extra or ()),
             *self.cross_origin,
         ]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._begin({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})

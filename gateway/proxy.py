@@ -19,6 +19,7 @@ from gateway.flight import Flight, Flights, Journal
 from gateway.forward import Answer, Client, UpstreamFailed
 from gateway.keys import INTERNAL, OPEN, Grant, Keys
 from gateway.listen import SWITCH
+from gateway.overhead import Overhead
 from gateway.passage import Header, Message, Passage, Receive, Send
 from gateway.paths import Layout
 from gateway.places import Place, Reading, given_ids, has_dots, keyed
@@ -31,8 +32,12 @@ class Gate:
     """The key check. Whoever is past it is counted."""
 
     def __init__(self, settings: Config, layout: Layout) -> None:
-        self._keys = Keys(settings.keys)
         self._layout = layout
+        self.take_up(settings)
+
+    def take_up(self, settings: Config) -> None:
+        """Know these keys from now on, and no others."""
+        self._keys = Keys(settings.keys)
         self._ours = self._keys.ours if self._keys else None
 
     def open(self, headers: list[Header], query: bytes = b"", *, keyed: bool = False) -> tuple[Envelope, Grant]:
@@ -72,25 +77,35 @@ class Proxy:
         routes: Routes,
         ids: CallIds,
         clock: Callable[[], float],
-        sticky: Sticky | None = None,
+        sticky: Sticky,
         waiting: Waiting | None = None,
     ) -> None:
         self._gate = gate
         self._journal = journal
         self._flights = flights
         self._client = client
-        self._routes = routes
         self._ids = ids
         self._clock = clock
-        self._sticky = sticky
+        self._table = sticky
+        self._sticky: Sticky | None = None
+        self.take_up(routes)
         self._attempts = Attempts(client, clock, waiting)
+        self._timer = self._attempts.waiting.clock if settings.server.overhead_header else None
         self._no_content = settings.capture == "metadata"
         self._refuse_when_full = settings.journal.on_full == "refuse"
+
+    def take_up(self, routes: Routes) -> None:
+        """Choose by these routes from now on."""
+        self._routes = routes
+        names = [target.name for target in routes.targets]
+        self._table.known(names)
+        self._sticky = self._table if len(names) > 1 else None
 
     async def serve(
         self, place: Place, scope: Message, receive: Receive, send: Send, cross_origin: list[Header]
     ) -> None:
         """Serve one request. Raises ``RequestRefused`` only before it was accepted."""
+        overhead = Overhead(self._timer) if self._timer is not None else None
         envelope, grant = self._gate.open(scope["headers"], scope["query_string"], keyed=keyed(place))
         if self._refuse_when_full and self._journal.full:
             raise RequestRefused(
@@ -100,6 +115,7 @@ class Proxy:
         flight = Flight(self._ids.next(), asyncio.current_task())
         passage = Passage(scope, receive, send, place, envelope, grant, flight, self._flights, self._clock)
         passage.cross_origin = cross_origin
+        passage.overhead = overhead
         self._flights.start(flight)
         ended = Ended.REJECTED
         try:
@@ -284,11 +300,14 @@ class Proxy:
         )
 
     def _set_times(self, passage: Passage, choice: Choice) -> None:
+        """From now on it is the upstream's turn, by its time-outs."""
         times = choice.target.timeouts
         passage.first_byte_s = times.first_byte
         passage.idle_s = times.idle
         if times.total is not None:
             passage.flight.total_deadline = self._clock() + times.total
+        if passage.overhead is not None:
+            passage.overhead.stop()
 
     def _describe(self, passage: Passage) -> None:
         """A call that ended before it was read is still told by what its head said."""

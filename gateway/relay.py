@@ -9,6 +9,7 @@ import yarl
 from multidict import CIMultiDict
 
 from gateway import mark, telemetry
+from gateway.caller import FORWARDED_FOR, FORWARDED_PROTO, Proxies
 from gateway.envelope import HOP_BY_HOP
 from gateway.passage import Message, Receive, Send
 from gateway.paths import Layout
@@ -20,8 +21,7 @@ Calls under <code>/v1</code> are served and recorded meanwhile. Reload to try ag
 """
 CONNECT_S = 2.0
 ANSWER_S = 120.0
-_FORWARDED = "X-Forwarded-For"
-_NOT_RELAYED = HOP_BY_HOP | {mark.HEADER.encode(), b"expect"}
+_NOT_RELAYED = HOP_BY_HOP | {mark.HEADER.encode(), b"expect", FORWARDED_FOR, FORWARDED_PROTO}
 
 log = telemetry.log("relay")
 
@@ -29,7 +29,8 @@ log = telemetry.log("relay")
 class Relay:
     """Carries requests to ``work`` and answers back; 503 with a plain page while it is away."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, proxies: Proxies) -> None:
+        self._proxies = proxies
         self._session = aiohttp.ClientSession(
             connector=aiohttp.UnixConnector(path=str(layout.work_socket), limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -49,7 +50,7 @@ class Relay:
             answer = await self._session.request(
                 scope["method"],
                 _url(scope),
-                headers=_headers(scope),
+                headers=self._headers(scope),
                 data=_pieces(receive) if _has_body(scope["headers"]) else None,
                 allow_redirects=False,
             )
@@ -75,6 +76,18 @@ class Relay:
         call_id = found.get("call_id") if isinstance(found, dict) else None
         return call_id if isinstance(call_id, str) else None
 
+    def _headers(self, scope: Message) -> CIMultiDict[str]:
+        """The client's, with our word alone for where it comes from: by that wrong tokens are counted, cookies made."""
+        relayed: CIMultiDict[str] = CIMultiDict()
+        for name, value in scope["headers"]:
+            if name not in _NOT_RELAYED:
+                relayed.add(name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+        peer = scope["client"][0] if scope["client"] else None
+        caller = self._proxies.caller(peer, scope["scheme"], scope["headers"])
+        relayed[FORWARDED_FOR.decode()] = caller.address
+        relayed[FORWARDED_PROTO.decode()] = caller.scheme
+        return relayed
+
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
@@ -84,17 +97,6 @@ def _url(scope: Message) -> yarl.URL:
     query: bytes = scope["query_string"]
     target = scope["raw_path"] + (b"?" + query if query else b"")
     return yarl.URL("http://work" + target.decode("ascii", "surrogateescape"), encoded=True)
-
-
-def _headers(scope: Message) -> CIMultiDict[str]:
-    """The client's, and last in ``X-Forwarded-For`` its address as we see it, by which wrong tokens are counted."""
-    relayed: CIMultiDict[str] = CIMultiDict()
-    for name, value in scope["headers"]:
-        if name not in _NOT_RELAYED:
-            relayed.add(name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
-    hops = [*relayed.popall(_FORWARDED, []), scope["client"][0] if scope["client"] else "local"]
-    relayed[_FORWARDED] = ", ".join(hops)
-    return relayed
 
 
 def _has_body(headers: list[tuple[bytes, bytes]]) -> bool:

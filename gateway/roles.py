@@ -31,17 +31,17 @@ def begin(role: str, index: int, config_path: Path | None) -> None:
     telemetry.configure_logs(name)
     replace(layout.pid(name), f"{os.getpid()}\n")
     try:
-        _run(role, index, config, layout)
+        _run(role, index, config, layout, config_path)
     finally:
         os.close(lock)
 
 
-def _run(role: str, index: int, config: Config, layout: Layout) -> None:
+def _run(role: str, index: int, config: Config, layout: Layout, config_path: Path | None) -> None:
     # Imported here: each process carries only what its own part needs.
     if role == "serve":
         from gateway import serve
 
-        serve.run(config, layout, index)
+        serve.run(config, layout, index, lambda: configuration.load(config_path))
     elif role == "redactor":
         from gateway import redactor
 

@@ -7,7 +7,8 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -15,8 +16,9 @@ from uvicorn.config import Config as UvicornConfig
 from uvicorn.server import ServerState
 
 from gateway import config as configuration
-from gateway import telemetry
+from gateway import reload, telemetry
 from gateway.attempts import Waiting
+from gateway.caller import Proxies
 from gateway.callid import CallIds
 from gateway.config import Config
 from gateway.feedback import Feedback
@@ -26,7 +28,7 @@ from gateway.forward import Client
 from gateway.ingress import CrossOrigin, Ingress
 from gateway.limits import Bodies
 from gateway.listen import Listener, sweep
-from gateway.paths import Layout
+from gateway.paths import Layout, replace
 from gateway.proxy import Gate, Proxy
 from gateway.relay import Relay
 from gateway.sticky import Sticky
@@ -35,26 +37,34 @@ from gateway.upstreams import Routes
 GRACE_S = 30.0
 BACKLOG = 2048
 GC_THRESHOLD = 20_000
+HANDSHAKE_S = 10.0
+GOODBYE_S = 5.0
+"""How long a TLS client may take to begin, and to agree that it is over."""
 
 log = telemetry.log("serve")
 
 
-def run(config: Config, layout: Layout, index: int) -> None:
-    """Serve until SIGTERM or SIGINT; returns when the calls in the air are finished and the journal is flushed."""
+def run(config: Config, layout: Layout, index: int, load: Callable[[], Config]) -> None:
+    """Serve until SIGTERM or SIGINT; returns when the calls in the air are finished and the journal is flushed.
+
+    On SIGHUP what ``load`` gives is taken up.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(config, layout, index))
+        runner.run(_run(config, layout, index, load))
 
 
-async def _run(config: Config, layout: Layout, index: int) -> None:
-    stop = asyncio.Event()
+async def _run(config: Config, layout: Layout, index: int, load: Callable[[], Config]) -> None:
+    stop, changed = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, changed.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     journal = await _open_journal(config, layout, index)
     try:
-        async with serving(config, layout, journal, bind(config)):
+        async with serving(config, layout, journal, bind(config)) as take_up:
             ready = layout.ready(f"serve-{index}")
             ready.write_text("")
+            reloading = asyncio.create_task(_reload(changed, load, take_up, layout, ready))
             gc.collect()
             gc.freeze()
             gc.set_threshold(GC_THRESHOLD, 20, 20)
@@ -62,10 +72,29 @@ async def _run(config: Config, layout: Layout, index: int) -> None:
             try:
                 await stop.wait()
             finally:
+                reloading.cancel()
                 ready.unlink(missing_ok=True)
     finally:
         await journal.close()
     log.info("stopped")
+
+
+async def _reload(
+    changed: asyncio.Event, load: Callable[[], Config], take_up: Callable[[Config], None], layout: Layout, ready: Path
+) -> None:
+    """Take the configuration up whenever it is said to have changed, and say so."""
+    while True:
+        await changed.wait()
+        changed.clear()
+        nonce = reload.wish(layout)
+        try:
+            take_up(await asyncio.to_thread(load))
+        # The loop's top: the old configuration stays in force, whatever is wrong with the new one.
+        except Exception as error:
+            log.error("configuration not taken up", error=error)
+        else:
+            replace(ready, nonce)
+            log.info("configuration taken up")
 
 
 async def _open_journal(config: Config, layout: Layout, index: int) -> Any:
@@ -103,39 +132,53 @@ async def serving(
     listening: socket.socket,
     grace: float = GRACE_S,
     waiting: Waiting | None = None,
-) -> AsyncIterator[None]:
-    """Serve on a bound socket for the duration of the block; then finish what is in the air, ``grace`` seconds long."""
+) -> AsyncIterator[Callable[[Config], None]]:
+    """Serve on a bound socket for the duration of the block; then finish what is in the air, ``grace`` seconds long.
+
+    The function that is given takes up another configuration's keys, models, upstreams and origins, between two
+    requests: a call under way goes on as it began. A renewed certificate is shown to who connects from then on.
+    """
     loop = asyncio.get_running_loop()
     routes = Routes(config)
     flights = Flights(journal, Bodies(), loop.time, strict=config.durability == "strict")
-    client = Client(routes.targets)
-    relay = Relay(layout)
+    client = Client()
+    relay = Relay(layout, Proxies(config.server.trusted_proxies))
     gate = Gate(config, layout)
     ids = CallIds()
-    names = [target.name for target in routes.targets]
-    sticky = Sticky(layout.sticky, names) if len(names) > 1 else None
-    app = Ingress(
-        layout,
-        journal,
-        Proxy(config, gate, journal, flights, client, routes, ids, loop.time, sticky, waiting),
-        Feedback(config, layout, gate, journal, relay, ids),
-        relay,
-        CrossOrigin(config.server.cors_origins),
-    )
+    sticky = Sticky(layout.sticky)
+    proxy = Proxy(config, gate, journal, flights, client, routes, ids, loop.time, sticky, waiting)
+    feedback = Feedback(config, layout, gate, journal, relay, ids)
+    cross_origin = CrossOrigin(config.server.cors_origins)
+    app = Ingress(layout, journal, proxy, feedback, relay, cross_origin)
+
+    def take_up(changed: Config) -> None:
+        gate.take_up(changed)
+        proxy.take_up(Routes(changed))
+        cross_origin.take_up(changed.server.cors_origins)
+        if shown is not None:
+            changed.server.show(shown)
+
     state = ServerState()
     protocol = _protocol(app)
-    server = await loop.create_server(lambda: Listener(protocol, state, {}, loop), sock=listening, backlog=BACKLOG)
+    shown = config.server.tls()
+    server = await loop.create_server(
+        lambda: Listener(protocol, state, {}, loop),
+        sock=listening,
+        backlog=BACKLOG,
+        ssl=shown,
+        ssl_handshake_timeout=HANDSHAKE_S if shown else None,
+        ssl_shutdown_timeout=GOODBYE_S if shown else None,
+    )
     clock = asyncio.create_task(keep_time(flights, lambda: sweep(state.connections, loop.time())))
     try:
-        yield
+        yield take_up
     finally:
         server.close()
         await _finish(state, flights, grace)
         clock.cancel()
         await client.close()
         await relay.close()
-        if sticky is not None:
-            sticky.close()
+        sticky.close()
 
 
 def _protocol(app: Ingress) -> UvicornConfig:

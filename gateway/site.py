@@ -20,6 +20,8 @@ from gateway.errors import StoreError
 from gateway.headers import SecurityHeaders
 from gateway.login import Attempts, Gate
 from gateway.model import Ledger
+from gateway.money import routes
+from gateway.money.repricer import Repricer
 from gateway.store.reads import Reads
 
 API_ATTEMPTS = 60
@@ -35,11 +37,18 @@ def application(
     notes: Notes,
     others: Sequence[APIRouter] = (),
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    repricer: Callable[[], Repricer] | None = None,
 ) -> ASGIApp:
-    """Compose it. ``others`` are routers of other rooms, such as ``/internal``; ``clock`` is where periods end."""
+    """Compose it. ``others`` are routers of other rooms, such as ``/internal``; ``clock`` is where periods end.
+
+    ``repricer`` makes what sets stored costs anew; without one there is no such path.
+    """
     app = FastAPI(title="llm-gateway", version=__version__, docs_url=None, redoc_url=None)
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's documented way
-    app.include_router(api.router(reads, ledger, gate, Attempts(limit=API_ATTEMPTS), clock))
+    attempts = Attempts(limit=API_ATTEMPTS)
+    app.include_router(api.router(reads, ledger, gate, attempts, clock))
+    if repricer is not None:
+        app.include_router(routes.router(repricer, api.admin(gate, attempts)))
     app.include_router(assets.router())
     app.include_router(entry.router(gate, Attempts()))
     app.include_router(pages.router(reads, ledger, gate, notes, clock))

@@ -34,12 +34,23 @@ _NAMED = re.compile(rb'"(?:[a-z]+_)*id"\s*:\s*"([\w.:-]{6,128})"')
 
 
 class Sticky:
-    """The table. ``upstreams`` are the names that may be found in it."""
+    """The table. Only the upstreams that are ``known`` are found in it."""
 
-    def __init__(self, path: Path, upstreams: Iterable[str]) -> None:
-        """Open or make the table at ``path``; where that cannot be, it is kept in memory alone."""
+    def __init__(self, path: Path) -> None:
+        """The table at ``path``; where that cannot be made or opened, it is kept in memory alone."""
+        self._path = path
+        self._names: dict[bytes, str] = {}
+        self._mapped: mmap.mmap | None = None
+
+    def known(self, upstreams: Iterable[str]) -> None:
+        """The names of the configured upstreams."""
         self._names = {_mark(name): name for name in upstreams}
-        self._table = _mapped(path)
+
+    @property
+    def _table(self) -> mmap.mmap:
+        if self._mapped is None:
+            self._mapped = _mapped(self._path)
+        return self._mapped
 
     def learn(self, found: Iterable[bytes], upstream: str) -> None:
         """Remember who gave some ids."""
@@ -61,7 +72,8 @@ class Sticky:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._table.close()
+        if self._mapped is not None:
+            self._mapped.close()
 
     def _put(self, given: bytes, mark: bytes) -> None:
         at, tag = _place(given)

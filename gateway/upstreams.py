@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from gateway import config
 from gateway.envelope import HOP_BY_HOP, Envelope
+from gateway.overhead import HEADER as OVERHEAD
 from gateway.places import OPENAI, Place
 from gateway.plan import Leg, Plan, alone, named, plan
 
@@ -227,7 +228,7 @@ def _compatible(chosen: Target, place: Place) -> bool:
     return chosen.dialect == "anthropic" and place.route in _COMPATIBLE
 
 
-_ANSWER_DROPPED = HOP_BY_HOP | {b"x-gateway-call-id"}
+_ANSWER_DROPPED = HOP_BY_HOP | {b"x-gateway-call-id", OVERHEAD}
 
 
 def answer_headers(

@@ -29,11 +29,13 @@ from gateway.installkey import InstallKey, admin_token
 from gateway.loader import Loader
 from gateway.login import Gate
 from gateway.model import Ledger
+from gateway.money.repricer import Repricer
 from gateway.outbox import Outbox
 from gateway.paths import Layout
 from gateway.site import application
 from gateway.store.client import Store
 from gateway.store.reads import Reads
+from gateway.store.repricing import Repricing
 
 MAX_SOCKET_PATH = 107
 """Bytes; the kernel's limit of a unix socket's path."""
@@ -58,7 +60,15 @@ def run(config: Config, layout: Layout) -> None:
     control = Control(layout.control_db)
     reads = Reads(store, pseudonyms)
     gate = Gate(admin_token(config.admin_token, state_dir(), config.data_dir))
-    site = application(reads, partial(ledger.read, layout), gate, notes(config), [internal.router(reads, layout)])
+    repricing = Repricing(store)
+    site = application(
+        reads,
+        partial(ledger.read, layout),
+        gate,
+        notes(config),
+        [internal.router(reads, layout)],
+        repricer=partial(Repricer, repricing, config.prices.overrides),
+    )
     try:
         with Parts() as parts:
             parts.start("loader", Loader(Outbox(layout.outbox), store, control).run)

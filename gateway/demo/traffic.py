@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,18 @@ NO_KEY = "none-needed"
 
 
 def run(
-    base_url: str, *, calls: int = 24, api_key: str | None = None, model: str | None = None, seed: int = 7
+    base_url: str,
+    *,
+    calls: int = 24,
+    api_key: str | None = None,
+    model: str | None = None,
+    seed: int = 7,
+    verify: ssl.SSLContext | bool = True,
 ) -> Counter[str]:
     """Send so many calls, plain and streamed, with thumbs on some; answers what came of them, by outcome.
 
-    ``base_url`` is the gateway's, without ``/v1``; without ``model`` the first that it lists is asked. Raises
-    ``ConfigError`` when no gateway answers there or none of the calls succeeds, and ``MissingExtra``.
+    ``base_url`` is the gateway's, without ``/v1``; without ``model`` the first that it lists is asked; ``verify`` is
+    how its certificate is. Raises ``ConfigError`` when no gateway answers or no call succeeds, and ``MissingExtra``.
     """
     try:
         import openai
@@ -33,8 +40,8 @@ def run(
     except ImportError:
         raise MissingExtra("demo", "gateway demo") from None
     base_url = base_url.rstrip("/").removesuffix("/v1")
-    _check(base_url)
-    client = openai.OpenAI(base_url=f"{base_url}/v1", api_key=api_key or NO_KEY, max_retries=0, timeout=CALL_TIMEOUT_S)
+    _check(base_url, verify)
+    client = _client(base_url, api_key or NO_KEY, verify)
     console = Console()
     tally: Counter[str] = Counter()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -49,7 +56,7 @@ def run(
                 tally[f"  {type(error).__name__}"] += 1
             else:
                 tally["streamed" if scene.stream else "plain"] += 1
-                tally["thumbs"] += _rate(client, call_id, scene)
+                tally["thumbs"] += _rate(client, call_id, scene, verify)
             progress.advance(bar)
     for outcome, count in tally.items():
         console.print(f"  {outcome:<24} {count}", highlight=False)
@@ -59,9 +66,18 @@ def run(
     return tally
 
 
-def _check(base_url: str) -> None:
+def _client(base_url: str, api_key: str, verify: ssl.SSLContext | bool) -> OpenAI:
+    import openai
+
+    http = openai.DefaultHttpxClient(verify=verify, timeout=CALL_TIMEOUT_S)
+    return openai.OpenAI(
+        base_url=f"{base_url}/v1", api_key=api_key, max_retries=0, timeout=CALL_TIMEOUT_S, http_client=http
+    )
+
+
+def _check(base_url: str, verify: ssl.SSLContext | bool) -> None:
     try:
-        answer = httpx.get(f"{base_url}/healthz", timeout=FEEDBACK_TIMEOUT_S)
+        answer = httpx.get(f"{base_url}/healthz", timeout=FEEDBACK_TIMEOUT_S, verify=verify)
     except (httpx.HTTPError, httpx.InvalidURL):
         raise ConfigError(f"no gateway answers at {base_url}; start one with: gateway up") from None
     if answer.status_code != httpx.codes.OK:
@@ -97,15 +113,16 @@ def _call(client: OpenAI, model: str, scene: Scene) -> str:
     return str(raw.headers.get("x-gateway-call-id", ""))
 
 
-def _rate(client: OpenAI, call_id: str, scene: Scene) -> int:
+def _rate(client: OpenAI, call_id: str, scene: Scene, verify: ssl.SSLContext | bool) -> int:
     """Send the scene's thumb, if it has one; answers how many were taken."""
     if scene.thumb is None or not call_id:
         return 0
     rating, comment = scene.thumb
     body = {"id": call_id, "rating": rating, "comment": comment, "rater": scene.user}
     headers = {"authorization": f"Bearer {client.api_key}"}
+    url = f"{client.base_url}feedback"
     try:
-        answer = httpx.post(f"{client.base_url}feedback", json=body, headers=headers, timeout=FEEDBACK_TIMEOUT_S)
+        answer = httpx.post(url, json=body, headers=headers, timeout=FEEDBACK_TIMEOUT_S, verify=verify)
     except httpx.HTTPError:
         return 0
     return int(answer.status_code == httpx.codes.ACCEPTED)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.meter import texts, tokens
-from gateway.meter.prices import STANDARD_TIERS, UNKNOWN, Asked, Price, Prices
+import msgspec
+
+from gateway.meter import texts
+from gateway.meter.free import is_free
+from gateway.meter.prices import FREE, STANDARD_TIERS, UNKNOWN, Asked, Price, Prices, known
+from gateway.meter.reports import believed, reported
 from gateway.meter.tokens import Counts, Encodings
 from gateway.model import Usage
 from gateway.raw import Exchange
@@ -14,6 +18,10 @@ from gateway.raw import Exchange
 __all__ = ["Meter"]
 
 _UNFINISHED = ("queued", "in_progress")  # a tuple: what is looked up may be of any type, hashable or not
+
+
+_ANYWHERE = (None, "", "global", "not_available")
+"""Where Anthropic computed, at no other price: https://platform.claude.com/docs/en/build-with-claude/data-residency"""
 
 
 class Meter:
@@ -27,25 +35,37 @@ class Meter:
     def usage(self, exchange: Exchange) -> Usage:
         """Tokens reported by the upstream, else counted by us, else unknown, and their cost."""
         source, counts = self._counts(exchange)
-        cost = self._prices.cost(counts, _asked(exchange)) if source != "unknown" else UNKNOWN
+        asked = _asked(exchange)
+        cost = self._prices.cost(counts, asked) if source != "unknown" else UNKNOWN
+        if cost.usd is None and is_free(exchange):
+            cost = FREE
         return Usage(
             source=source,
             input_tokens=counts.input,
             output_tokens=counts.output,
             cached_input_tokens=counts.cached,
             cache_write_tokens=counts.cache_write,
+            cache_write_1h_tokens=0 if counts.cache_write and not counts.cache_write_1h else counts.cache_write_1h,
             reasoning_tokens=counts.reasoning,
             audio_input_tokens=counts.audio_input,
             audio_output_tokens=counts.audio_output,
+            image_input_tokens=counts.image_input,
+            image_output_tokens=counts.image_output,
+            video_input_tokens=counts.video_input,
+            video_output_tokens=counts.video_output,
+            cached_audio_tokens=counts.cached_audio,
+            cached_image_tokens=counts.cached_image,
             cost_usd=cost.usd,
             price_version=cost.version,
+            tier=known(asked.tier),
+            speed=known(asked.speed),
             partial=exchange.partial,
         )
 
     def _counts(self, exchange: Exchange) -> tuple[str, Counts]:
         if not _is_new_work(exchange):
             return "unknown", Counts()
-        told = tokens.reported(exchange.reported) if exchange.reported else Counts()
+        told = _told(exchange)
         if told.input is not None and told.output is not None:
             return "reported", told
         if not _is_countable(exchange):
@@ -63,21 +83,28 @@ class Meter:
         wrote = texts.output_tokens(exchange, count) if told.output is None and read is not None else told.output
         if read is None or wrote is None:
             return "unknown", Counts()
-        return "counted", Counts(
-            input=read,
-            output=wrote,
-            cached=told.cached,
-            cache_write=told.cache_write,
-            cache_write_1h=told.cache_write_1h,
-            reasoning=told.reasoning,
-            audio_input=told.audio_input,
-            audio_output=told.audio_output,
-        )
+        counts = msgspec.structs.replace(told, input=read, output=wrote)
+        return "counted", believed(counts) or Counts(input=read, output=wrote)
+
+
+def _told(exchange: Exchange) -> Counts:
+    """What the upstream reported, as far as it can be believed."""
+    if not exchange.reported:
+        return Counts()
+    kind = texts.kind_of(exchange.call.route)
+    told = reported(exchange.reported, kind)
+    if exchange.partial and told.output == 0 and not kind.endswith("embeddings"):
+        # Said before the first word, and not corrected because the stream was cut.
+        return msgspec.structs.replace(told, output=None, reasoning=None)
+    return told
 
 
 def _is_new_work(exchange: Exchange) -> bool:
     """Whether the call made the model work. Reading a stored answer again repeats its usage, which was billed once."""
     route = exchange.call.route
+    if route.endswith("/batches"):
+        # The work is still to come, at another time and price, and its answers are files.
+        return False
     return exchange.call.method.upper() == "POST" and ("{" not in route or texts.kind_of(route) != "")
 
 
@@ -91,10 +118,7 @@ def _is_countable(exchange: Exchange) -> bool:
 
 
 def _asked(exchange: Exchange) -> Asked:
-    tier = exchange.service_tier
-    if not tier and isinstance(exchange.request, dict):
-        asked = exchange.request.get("service_tier")
-        tier = asked if isinstance(asked, str) else ""
+    tier = _tier(exchange)
     speed = (exchange.reported or {}).get("speed")
     return Asked(
         requested=exchange.model,
@@ -105,3 +129,15 @@ def _asked(exchange: Exchange) -> Asked:
         speed=speed if isinstance(speed, str) and speed not in STANDARD_TIERS else "",
         at=exchange.call.started_at,
     )
+
+
+def _tier(exchange: Exchange) -> str:
+    """The tier that served the call, as the answer says, else as it was asked for."""
+    tier = exchange.service_tier
+    if not tier and isinstance(exchange.request, dict):
+        asked = exchange.request.get("service_tier") or exchange.request.get("serviceTier")
+        tier = asked.lower().removeprefix("service_tier_") if isinstance(asked, str) else ""
+    if (exchange.reported or {}).get("inference_geo") not in _ANYWHERE:
+        # Anthropic asks a tenth more for a place of one's choice, which the table does not know.
+        return "placed"
+    return tier

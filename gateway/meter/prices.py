@@ -14,18 +14,22 @@ import genai_prices
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice
 
+from gateway.meter.cover import asked_of, covers, named, usage_of
 from gateway.meter.tokens import Counts
 
 STEP = Decimal("1e-12")
 """The store keeps Decimal(38, 12)."""
 
-STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
+STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand", "unspecified"})
+NAMED_TIERS = frozenset({"batch", "fast", "flex", "performance", "priority", "scale"})
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _MTOK = Decimal(1_000_000)
 _CACHE = 4096
+_PROVIDERS = {"gemini": "google"}
+"""The table's name of the provider whose dialect is spoken, where it is another."""
 _COMPATIBLE = "openai"
 """What people name any upstream that speaks OpenAI's protocol, so the name tells nothing."""
-_TABLE = f"genai-prices {genai_prices.__version__}"
+TABLE = f"genai-prices {genai_prices.__version__}"
 
 
 class Price(Protocol):
@@ -53,13 +57,17 @@ class Price(Protocol):
 
 
 class Cost(NamedTuple):
-    """US dollars, and where the price is from: ``override``, ``override: <note>`` or ``genai-prices <version>``."""
+    """US dollars, and where the price is from: ``override``, ``override: <note>`` or ``genai-prices <version>``.
+
+    A price list that has a name stands with that name instead of ``override``.
+    """
 
     usd: Decimal | None
     version: str
 
 
 UNKNOWN = Cost(None, "")
+FREE = Cost(Decimal(0).quantize(STEP), "free")
 
 
 class Asked(NamedTuple):
@@ -74,10 +82,19 @@ class Asked(NamedTuple):
     at: int
 
 
-class Prices:
-    """Prices by model. ``overrides`` are by model name or glob; an exact name goes before globs, those in order."""
+def known(word: str) -> str:
+    """A tier or speed as it may be kept: a stranger's word is ``other``, which has no price either."""
+    return word if word in NAMED_TIERS or not word else "other"
 
-    def __init__(self, overrides: Mapping[str, Price]) -> None:
+
+class Prices:
+    """Prices by model. ``overrides`` are by model name or glob; an exact name goes before globs, those in order.
+
+    ``name`` is what a cost by override says it is from.
+    """
+
+    def __init__(self, overrides: Mapping[str, Price], name: str = "override") -> None:
+        self._name = name
         self._exact = dict(overrides)
         self._globs = [(re.compile(translate(name)), price) for name, price in overrides.items() if _is_glob(name)]
         self._override = lru_cache(_CACHE)(self._find_override)
@@ -88,7 +105,7 @@ class Prices:
             return UNKNOWN
         override = self._override(asked.requested, asked.answered)
         if override is not None:
-            return _by_override(counts, override)
+            return _by_override(counts, override, self._name)
         return _by_table(counts, asked)
 
     def _find_override(self, requested: str, answered: str) -> Price | None:
@@ -107,7 +124,7 @@ def _is_glob(name: str) -> bool:
     return any(mark in name for mark in "*?[")
 
 
-def _by_override(counts: Counts, price: Price) -> Cost:
+def _by_override(counts: Counts, price: Price, name: str) -> Cost:
     """An override holds whatever the service tier: it is what the operator pays."""
     assert counts.input is not None
     assert counts.output is not None
@@ -123,27 +140,29 @@ def _by_override(counts: Counts, price: Price) -> Cost:
     total = Decimal(0)
     for tokens, per_mtok in parts:
         total = _EXACT.add(total, _EXACT.divide(_EXACT.multiply(Decimal(tokens), per_mtok), _MTOK))
-    return Cost(_rounded(total), f"override: {price.note}" if price.note else "override")
+    return Cost(_rounded(total), f"{name}: {price.note}" if price.note else name)
 
 
 def _by_table(counts: Counts, asked: Asked) -> Cost:
     model = find(asked.answered, asked.upstream, asked.dialect) or find(asked.requested, asked.upstream, asked.dialect)
     if model is None:
         return UNKNOWN
-    context = {key: value for key, value in (("service_tier", asked.tier), ("speed", asked.speed)) if value}
+    provider, entry = model
+    tier = "processing" if asked.tier == "batch" else "service_tier"  # the table's name for it
+    context = {key: value for key, value in ((tier, asked.tier), ("speed", asked.speed)) if value}
     try:
-        price = _price(model, context, _moment(asked.at))
-        if price is None or not _covers(price, counts):
+        price = _price(entry, context, _moment(asked.at), counts)
+        if price is None or not covers(provider, entry.id, price, counts):
             return UNKNOWN
-        return Cost(_rounded(price.calc_price(_usage(counts))["total_price"]), _TABLE)
+        return Cost(_rounded(price.calc_price(usage_of(counts))["total_price"]), TABLE)
     except (ValueError, ArithmeticError):
         # Counts that contradict each other, such as more cached tokens than input.
         return UNKNOWN
 
 
 @lru_cache(_CACHE)
-def find(model: str, upstream: str, dialect: str) -> ModelInfo | None:
-    """The table's entry of a model, of the provider that served it.
+def find(model: str, upstream: str, dialect: str) -> tuple[str, ModelInfo] | None:
+    """The table's entry of a model, after the name of the provider that served it.
 
     That is the provider the upstream is named after (``groq``, ``openrouter``), and then no other: the same model
     costs something else elsewhere. Else the one the model's name tells, else the one whose dialect is spoken.
@@ -152,11 +171,12 @@ def find(model: str, upstream: str, dialect: str) -> ModelInfo | None:
         return None
     table = get_snapshot()
     named = upstream != _COMPATIBLE and any(provider.id == upstream for provider in table.providers)
-    for provider in (upstream,) if named else (None, dialect):
+    for provider in (upstream,) if named else (None, _PROVIDERS.get(dialect, dialect)):
         try:
-            return table.find_provider_model(model, None, provider, None)[1]
+            found, entry = table.find_provider_model(model, None, provider, None)
         except LookupError:
             continue
+        return found.id, entry
     return None
 
 
@@ -170,7 +190,7 @@ def _moment(at: int) -> datetime:
     return _second(at // 1_000_000_000)
 
 
-def _price(model: ModelInfo, context: dict[str, str], moment: datetime) -> ModelPrice | None:
+def _price(model: ModelInfo, context: dict[str, str], moment: datetime, counts: Counts) -> ModelPrice | None:
     """The price in force, ``None`` when the table has none for this tier or speed.
 
     Left alone, the table gives the standard price for a tier that it does not know, or not yet at that moment, and for
@@ -182,38 +202,8 @@ def _price(model: ModelInfo, context: dict[str, str], moment: datetime) -> Model
     told: set[str] = set()
     for variant in model.price_variants or ():
         if variant.when == context and (variant.constraint is None or variant.constraint.active(moment)):
-            told |= _kinds(variant.prices)
-    return model.get_prices(moment, context) if told and told >= _kinds(standard) else None
-
-
-def _kinds(price: ModelPrice) -> set[str]:
-    return {key for key, value in vars(price).items() if key.endswith("_mtok") and value is not None}
-
-
-def _covers(price: ModelPrice, counts: Counts) -> bool:
-    """Whether every kind of tokens has a price: without one the table adds nothing, or text's price for audio."""
-    needed = (
-        (counts.input, price.input_mtok),
-        (counts.output, price.output_mtok),
-        (counts.audio_input, price.input_audio_mtok),
-        (counts.audio_output, price.output_audio_mtok),
-    )
-    if price.input_mtok is None and price.output_mtok is None:
-        return False
-    return all(each is not None or not tokens for tokens, each in needed)
-
-
-def _usage(counts: Counts) -> genai_prices.Usage:
-    told = {
-        "input_tokens": counts.input,
-        "output_tokens": counts.output,
-        "cache_read_tokens": counts.cached,
-        "cache_write_tokens": counts.cache_write,
-        "cache_write_1h_tokens": counts.cache_write_1h,
-        "input_audio_tokens": counts.audio_input,
-        "output_audio_tokens": counts.audio_output,
-    }
-    return genai_prices.Usage(**{key: value for key, value in told.items() if value})
+            told |= named(variant.prices)
+    return model.get_prices(moment, context) if told and told >= named(standard) & asked_of(counts) else None
 
 
 def _rounded(usd: Decimal) -> Decimal:

@@ -35,7 +35,7 @@ def input_tokens(exchange: Exchange, count: Count) -> int | None:
     """Tokens the model read, or ``None`` when that cannot be told from the request."""
     request = exchange.request
     kind = kind_of(exchange.call.route)
-    if not isinstance(request, dict) or kind == "":
+    if not isinstance(request, dict) or kind not in _INPUTS:
         return None
     try:
         return _INPUTS[kind](request, count)
@@ -47,9 +47,14 @@ def output_tokens(exchange: Exchange, count: Count) -> int | None:
     """Tokens the model wrote, as far as they came; ``None`` when a part of what came is missing here."""
     kind = kind_of(exchange.call.route)
     response = exchange.response
-    if kind in ("embeddings", "gemini-embedding"):
+    if kind.endswith("embeddings"):
         return 0
-    if exchange.reply.tail or exchange.unparsed or kind == "" or not (response is None or isinstance(response, dict)):
+    if (
+        exchange.reply.tail
+        or exchange.unparsed
+        or kind not in _INPUTS
+        or not (response is None or isinstance(response, dict))
+    ):
         return None
     try:
         return sum(count(text) for text in _written(response or {}))
@@ -58,7 +63,7 @@ def output_tokens(exchange: Exchange, count: Count) -> int | None:
 
 
 def kind_of(route: str) -> str:
-    """The kind of a route, as named below; empty for routes that no texts are counted of."""
+    """The kind of a route, as named below; empty for others. Of ``speech`` and ``images`` no texts are counted."""
     for ending, kind in _KINDS.items():
         if route.endswith(ending):
             return kind
@@ -73,7 +78,12 @@ _KINDS = {
     "/v1/messages": "messages",
     ":generateContent": "gemini",
     ":streamGenerateContent": "gemini",
-    ":embedContent": "gemini-embedding",
+    ":embedContent": "gemini-embeddings",
+    ":batchEmbedContents": "gemini-embeddings",
+    "/audio/speech": "speech",
+    "/images/generations": "images",
+    "/images/edits": "images",
+    "/images/variations": "images",
 }
 
 
@@ -148,8 +158,12 @@ def _gemini(request: dict[str, Any], count: Count) -> int:
     return tokens + _schemas(request, count)
 
 
-def _gemini_embedding(request: dict[str, Any], count: Count) -> int:
-    return sum(count(text) for text in _contents([request.get("content")]))
+def _gemini_embeddings(request: dict[str, Any], count: Count) -> int:
+    asked = request.get("requests") if "requests" in request else [request]
+    if not isinstance(asked, list):
+        raise Uncountable
+    given = [each.get("content") for each in asked if isinstance(each, dict)]
+    return sum(count(text) for text in _contents(given))
 
 
 def _contents(contents: Json) -> Iterator[str]:
@@ -177,7 +191,7 @@ _INPUTS: dict[str, Callable[[dict[str, Any], Count], int]] = {
     "responses": _responses,
     "messages": _anthropic,
     "gemini": _gemini,
-    "gemini-embedding": _gemini_embedding,
+    "gemini-embeddings": _gemini_embeddings,
 }
 
 

@@ -1,7 +1,4 @@
-"""Token counts: as reported by the upstream, in one convention, or counted by us with tiktoken, offline.
-
-Convention (``gateway.model.Usage``): input includes cached and cache-written tokens, output includes reasoning.
-"""
+"""Tokens by kind, and counting them by ourselves with tiktoken, offline."""
 
 from __future__ import annotations
 
@@ -12,7 +9,6 @@ import tempfile
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import tiktoken
@@ -26,12 +22,13 @@ _SOURCE = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
 _CHUNK = 1 << 16
 """Characters encoded at once: a run without a break costs more than linear time."""
 
-_MAX_TOKENS = 1 << 40
-"""Counts above are defects; the store's sums must not run over."""
-
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens by kind; ``None`` where not told. ``cache_write_1h`` is a part of ``cache_write``."""
+    """Tokens by kind; ``None`` where not told.
+
+    All kinds are parts of ``input`` or of ``output``; ``cache_write_1h`` is one of ``cache_write``, and
+    ``cached_audio`` and ``cached_image`` are parts of ``cached``.
+    """
 
     input: int | None = None
     output: int | None = None
@@ -41,116 +38,12 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: int | None = None
     audio_input: int | None = None
     audio_output: int | None = None
-
-
-def reported(usage: dict[str, Any]) -> Counts:
-    """What an upstream's usage object says, of OpenAI's chat or Responses API, of Anthropic's or of Gemini's."""
-    if _is_anthropic(usage):
-        return _anthropic(usage)
-    if "promptTokenCount" in usage or "totalTokenCount" in usage:
-        return _gemini(usage)
-    into = _details(usage, "prompt_tokens_details", "input_tokens_details", "input_token_details")
-    out = _details(usage, "completion_tokens_details", "output_tokens_details", "output_token_details")
-    reasoning = _first(out, "reasoning_tokens")
-    read, wrote = _totals(usage, reasoning or 0)
-    cached = _first(into, "cached_tokens")
-    return Counts(
-        input=read,
-        output=wrote,
-        # DeepSeek and Moonshot tell it beside the totals.
-        cached=_first(usage, "prompt_cache_hit_tokens", "cached_tokens") if cached is None else cached,
-        cache_write=_first(into, "cache_write_tokens"),
-        reasoning=reasoning,
-        audio_input=_first(into, "audio_tokens"),
-        audio_output=_first(out, "audio_tokens"),
-    )
-
-
-def _totals(usage: dict[str, Any], reasoning: int) -> tuple[int | None, int | None]:
-    """Tokens read and written; where one is missing, what the total leaves."""
-    read = _first(usage, "prompt_tokens", "input_tokens")
-    wrote = _first(usage, "completion_tokens", "output_tokens")
-    total = _number(usage.get("total_tokens"))
-    if total is None:
-        return read, wrote
-    if read is not None and wrote is None:
-        return read, max(total - read, 0)
-    if wrote is not None and read is None:
-        return max(total - wrote, 0), wrote
-    if read is not None and wrote is not None and reasoning and total == read + wrote + reasoning:
-        # Some providers leave reasoning out of the output; their total gives it away.
-        return read, wrote + reasoning
-    return read, wrote
-
-
-def _is_anthropic(usage: dict[str, Any]) -> bool:
-    return "prompt_tokens" not in usage and not {"cache_read_input_tokens", "cache_creation_input_tokens"}.isdisjoint(
-        usage
-    )
-
-
-def _anthropic(usage: dict[str, Any]) -> Counts:
-    """Anthropic's ``input_tokens`` is only what the cache neither gave nor took."""
-    read, write = _first(usage, "cache_read_input_tokens"), _first(usage, "cache_creation_input_tokens")
-    fresh = _first(usage, "input_tokens")
-    return Counts(
-        input=None if fresh is None else fresh + (read or 0) + (write or 0),
-        output=_first(usage, "output_tokens"),
-        cached=read,
-        cache_write=write,
-        cache_write_1h=_first(_details(usage, "cache_creation"), "ephemeral_1h_input_tokens"),
-    )
-
-
-def _gemini(usage: dict[str, Any]) -> Counts:
-    """Gemini's prompt includes what the cache gave, but not what tools read; its candidates leave thoughts out."""
-    prompt, tools = _first(usage, "promptTokenCount"), _first(usage, "toolUsePromptTokenCount")
-    read = None if prompt is None else prompt + (tools or 0)
-    thoughts, said = _first(usage, "thoughtsTokenCount"), _first(usage, "candidatesTokenCount")
-    wrote = None if said is None and thoughts is None else (said or 0) + (thoughts or 0)
-    total = _first(usage, "totalTokenCount")
-    if wrote is None and read is not None and total is not None:
-        wrote = max(total - read, 0)
-    return Counts(
-        input=read,
-        output=wrote,
-        cached=_first(usage, "cachedContentTokenCount"),
-        reasoning=thoughts,
-        audio_input=_modality(usage, "promptTokensDetails", "AUDIO"),
-        audio_output=_modality(usage, "candidatesTokensDetails", "AUDIO"),
-    )
-
-
-def _modality(usage: dict[str, Any], name: str, modality: str) -> int | None:
-    """Tokens of one modality; ``None`` where it is not among those told."""
-    listed = usage.get(name)
-    for part in listed if isinstance(listed, list) else ():
-        if isinstance(part, dict) and part.get("modality") == modality:
-            return _number(part.get("tokenCount"))
-    return None
-
-
-def _details(usage: dict[str, Any], *names: str) -> dict[str, Any]:
-    for name in names:
-        if isinstance(found := usage.get(name), dict):
-            return found
-    return {}
-
-
-def _first(usage: dict[str, Any], *names: str) -> int | None:
-    for name in names:
-        if (found := _number(usage.get(name))) is not None:
-            return found
-    return None
-
-
-def _number(value: Any) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
-
-
-# Counting.
+    image_input: int | None = None
+    image_output: int | None = None
+    video_input: int | None = None
+    video_output: int | None = None
+    cached_audio: int | None = None
+    cached_image: int | None = None
 
 
 class Encodings:

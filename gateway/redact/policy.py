@@ -46,7 +46,10 @@ KEYS = words(
     " usageMetadata promptTokenCount candidatesTokenCount thoughtsTokenCount totalTokenCount"
     " cachedContentTokenCount toolUsePromptTokenCount promptTokensDetails candidatesTokensDetails"
     " cacheTokensDetails modality tokenCount modelVersion responseId groundingMetadata citationMetadata taskType"
-    " outputDimensionality values cachedContent"
+    " outputDimensionality values cachedContent requests threshold executableCode codeExecutionResult videoMetadata"
+    " toolUsePromptTokensDetails trafficType serviceTier cached_tokens_details video_tokens thinking_tokens"
+    " prompt_cache_hit_tokens prompt_cache_miss_tokens ephemeral_5m_input_tokens ephemeral_1h_input_tokens"
+    " server_tool_use web_search_requests inference_geo seconds b64_json"
 )
 """Dict keys that are the APIs' own."""
 
@@ -79,7 +82,7 @@ FINISH_REASONS = words(
     " model_context_window_exceeded eos abort timeout STOP MAX_TOKENS SAFETY RECITATION OTHER BLOCKLIST"
     " PROHIBITED_CONTENT SPII MALFORMED_FUNCTION_CALL LANGUAGE IMAGE_SAFETY"
 )
-SERVICE_TIERS = words("auto default flex priority scale standard standard_only batch on_demand performance")
+SERVICE_TIERS = words("auto default flex priority scale standard standard_only batch on_demand performance fast")
 METHODS = words("GET POST PUT PATCH DELETE HEAD OPTIONS")
 CAPTURES = words("full truncated withheld none")
 SOURCES = words("human judge rule outcome")
@@ -132,7 +135,7 @@ _PARAMETERS = re.compile(
     rf"{_SIDE}\.(?:temperature|top_p|top_k|min_p|n|max_tokens|max_completion_tokens|max_output_tokens|presence_penalty"
     r"|frequency_penalty|repetition_penalty|top_logprobs|logprobs|dimensions|best_of|max_tool_calls)"
     r"|request\.(?:thinking|reasoning)\.(?:budget_tokens|max_tokens)"
-    rf"|{_SIDE}\.(?:usage|usageMetadata|timings)(?:\.\w+){{1,3}}"
+    rf"|{_SIDE}\.(?:usage|usageMetadata|timings)(?:\.\w+(?:\[\])?){{1,3}}"
     rf"|{_SIDE}\.(?:choices\[\]|data\[\]|output\[\]|output\[\]\.content\[\])\.(?:index|score)"
 )
 _TIMES = frozenset({"response.created", "response.created_at", "response.completed_at"})

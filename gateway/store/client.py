@@ -87,11 +87,24 @@ class Store:
         with self._readers.client() as client, translated("query"):
             return list(client.query(sql, dict(params or {}), tz_mode="aware").named_results())
 
-    def command(self, sql: str) -> None:
-        """Run a statement without an answer, such as a mutation, and wait for it. Raises ``StoreError``."""
+    @property
+    def database(self) -> str:
+        """Where the tables are."""
+        return self._address.database
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the tables are replicated over a cluster."""
+        return bool(self._address.cluster)
+
+    def command(self, sql: str, data: str | None = None) -> None:
+        """Run a statement without an answer, such as a mutation, and wait for it; ``data`` is what an insert takes.
+
+        Raises ``StoreError``.
+        """
         self.ready()
         with self._writers.client() as client, translated("command"):
-            client.command(sql)
+            client.command(sql, data=data)
 
     def insert(self, batch_name: str, items: Sequence[Clean], *, retried: bool = True) -> None:
         """Put a batch in, exactly once however often it is called with the same name and items. Raises ``StoreError``.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.model import Attempt, Finding, Record, Score, Usage
-from gateway.store.results import CallDetail, CallRow
+from gateway.store.results import CallDetail, CallRow, Repriced
 
 PLAIN = (
     "id",
@@ -46,15 +46,25 @@ USAGE = (
     "output_tokens",
     "cached_input_tokens",
     "cache_write_tokens",
+    "cache_write_1h_tokens",
     "reasoning_tokens",
     "audio_input_tokens",
     "audio_output_tokens",
+    "image_input_tokens",
+    "image_output_tokens",
+    "video_input_tokens",
+    "video_output_tokens",
+    "cached_audio_tokens",
+    "cached_image_tokens",
     "cost_usd",
     "price_version",
+    "tier",
+    "speed",
     "partial",
 )
 FINDING = ("path", "entity", "recogniser", "confidence")
 ATTEMPT = ("upstream", "status", "ended", "began_ms", "took_ms")
+REPRICED = ("run", "cost", "version")
 
 SELECT = ", ".join(
     [
@@ -64,6 +74,7 @@ SELECT = ", ".join(
         "toUnixTimestamp64Milli(started_at) AS started_ms",
         *(f"findings.{name} AS finding_{name}" for name in FINDING),
         *(f"attempts.{name} AS attempt_{name}" for name in ATTEMPT),
+        *(f"repriced_{name}" for name in REPRICED),
     ]
 )
 """What to select of ``calls`` for the functions here. A display name equal to a column's would shadow it."""
@@ -71,7 +82,7 @@ SELECT = ", ".join(
 
 def call_row(row: Mapping[str, Any], scores: Iterable[Score] = ()) -> CallRow:
     """A call without its text."""
-    return CallRow(**_fields(row), started_at=_utc(row["started_ms"]), scores=tuple(scores))
+    return CallRow(**_fields(row), started_at=_utc(row["started_ms"]), scores=tuple(scores), repriced=_repriced(row))
 
 
 def call_detail(row: Mapping[str, Any], body: tuple[str, str] | None, scores: Iterable[Score]) -> CallDetail:
@@ -81,6 +92,7 @@ def call_detail(row: Mapping[str, Any], body: tuple[str, str] | None, scores: It
         **_fields(row),
         started_at=_utc(row["started_ms"]),
         scores=tuple(scores),
+        repriced=_repriced(row),
         request_text=request,
         response_text=response,
     )
@@ -117,6 +129,11 @@ def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
         "findings": tuple(Finding(*values) for values in found),
         "attempts": tuple(Attempt(*values) for values in tried),
     }
+
+
+def _repriced(row: Mapping[str, Any]) -> tuple[Repriced, ...]:
+    told = zip(*(row[f"repriced_{name}"] for name in REPRICED), strict=True)
+    return tuple(Repriced(*values) for values in told)
 
 
 def _utc(milliseconds: int) -> datetime:

@@ -19,7 +19,7 @@ from gateway.store.cursor import Place, Places, decode, decode_places, encode
 from gateway.store.filters import LAST_MS, CallFilter, Clause, clause, period
 from gateway.store.period import split
 from gateway.store.questions import question
-from gateway.store.results import CallDetail, CallPage, CallRow, CostRow, Dimensions, Kpis, UpstreamHealth
+from gateway.store.results import CallDetail, CallPage, CallRow, CostRow, Dimensions, Kpis, UpstreamHealth, UsageRow
 
 Group = Literal["model", "team", "key", "user", "session"]
 Interval = Literal["hour", "day"]
@@ -118,6 +118,13 @@ class Reads:
             )
             for row in rows
         ]
+
+    def usage(self, tz: str, since: datetime, until: datetime) -> list[UsageRow]:
+        """What an invoice is compared with: every call to a model in ``[since, until)``, by day of the zone ``tz``."""
+        _zone(tz)
+        first, last = period(since, until)
+        rows = self._ask("usage", {"tz": tz, "since": first, "until": last})
+        return [UsageRow(**{name: row[name] for name in UsageRow.__struct_fields__}) for row in rows]
 
     def kpis(self, wanted: CallFilter) -> Kpis:
         """The totals of a filter. ``judge_spend`` is what judging cost under the same filter, whatever its origin."""

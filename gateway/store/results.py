@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,14 @@ from gateway.model import Attempt, Finding, Score, Usage
 
 Json = Any
 """A JSON value, or the text itself where it is no JSON."""
+
+
+class Repriced(msgspec.Struct, frozen=True):
+    """A run that set a call's cost anew, and what stood before it."""
+
+    run: str
+    cost_usd: Decimal | None
+    price_version: str
 
 
 class CallRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,9 +59,11 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     redaction: str
     scores: tuple[Score, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    repriced: tuple[Repriced, ...] = ()
 
     def as_json(self) -> dict[str, Json]:
         """The call in the field names of the read API. Money is a plain decimal string, null when unpriced."""
+        last = self.repriced[-1] if self.repriced else None
         return {
             "id": self.id,
             "started_at": rfc3339(self.started_at),
@@ -79,6 +89,9 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
             },
             "cost_usd": plain(self.usage.cost_usd),
             "price_version": self.usage.price_version,
+            "cost_before": plain(last.cost_usd) if last else None,
+            "price_version_before": last.price_version if last else None,
+            "repriced_by": last.run if last else None,
             "latency_ms": self.latency_ms,
             "ttft_ms": self.ttft_ms,
             "key": self.key,
@@ -148,6 +161,32 @@ class CostRow(msgspec.Struct, frozen=True, kw_only=True):
             "bucket_start": self.bucket_start.isoformat(),
             "cost_usd": plain(self.cost_usd),
         }
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls of one model on one day as far as an invoice goes; ``cost_usd`` is ``None`` when nothing was priced.
+
+    ``counted`` calls have tokens that nobody reported, ``unknown`` ones were answered and have none.
+    """
+
+    day: date
+    model: str
+    response_model: str
+    upstream: str
+    origin: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    cost_usd: Decimal | None
+    unpriced: int
+    partial: int
+    counted: int
+    unknown: int
+
+    def as_json(self) -> dict[str, Json]:
+        """The row in the field names of the read API."""
+        return msgspec.structs.asdict(self) | {"day": self.day.isoformat(), "cost_usd": plain(self.cost_usd)}
 
 
 class Kpis(msgspec.Struct, frozen=True, kw_only=True):

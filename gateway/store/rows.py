@@ -119,11 +119,20 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "output_tokens": _int(usage.output_tokens),
         "cached_input_tokens": _int(usage.cached_input_tokens),
         "cache_write_tokens": _int(usage.cache_write_tokens),
+        "cache_write_1h_tokens": _int(usage.cache_write_1h_tokens),
         "reasoning_tokens": _int(usage.reasoning_tokens),
         "audio_input_tokens": _int(usage.audio_input_tokens),
         "audio_output_tokens": _int(usage.audio_output_tokens),
-        "cost_usd": _money(usage.cost_usd),
+        "image_input_tokens": _int(usage.image_input_tokens),
+        "image_output_tokens": _int(usage.image_output_tokens),
+        "video_input_tokens": _int(usage.video_input_tokens),
+        "video_output_tokens": _int(usage.video_output_tokens),
+        "cached_audio_tokens": _int(usage.cached_audio_tokens),
+        "cached_image_tokens": _int(usage.cached_image_tokens),
+        "cost_usd": money(usage.cost_usd),
         "price_version": usage.price_version,
+        "tier": usage.tier,
+        "speed": usage.speed,
         "partial": usage.partial,
     }
 
@@ -178,7 +187,7 @@ def _float(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _money(value: Decimal | None) -> str | None:
+def money(value: Decimal | None) -> str | None:
     """Plain decimal notation at twelve places. What is no amount of money is unknown, never zero."""
     if value is None or not value.is_finite() or abs(value) >= MONEY_LIMIT:
         return None

@@ -77,9 +77,22 @@ def _answer(whole: Whole) -> _Answer:
         if streamed is not None:
             return streamed
     value, usage, unparsed = body.reply(whole.reply)
-    if isinstance(value, list) and any(isinstance(item, dict) and gemini.is_event(item) for item in value):
-        value = gemini.assemble(item for item in value if isinstance(item, dict))
+    if (listed := _listed(whole, value)) is not None:
+        return listed
     return _Answer(value, usage or _usage(value), unparsed)
+
+
+def _listed(whole: Whole, value: Json) -> _Answer | None:
+    """A stream that came as the items of one list, put together, though the list was cut; ``None`` for others."""
+    torn = isinstance(value, str) and not whole.reply.tail
+    items = body.items(value) if torn and isinstance(value, str) else value
+    if not isinstance(items, list):
+        return None
+    events = [item for item in items if isinstance(item, dict)]
+    if not any(map(gemini.is_event, events)):
+        return None
+    assembled = gemini.assemble(events)
+    return _Answer(assembled, _usage(assembled), unparsed=False, cut=torn)
 
 
 def _streamed(whole: Whole) -> _Answer | None:
@@ -112,8 +125,8 @@ def _usage(value: Json) -> dict[str, Any] | None:
 
 
 def _service_tier(facts: dict[str, Any], usage: dict[str, Any] | None) -> str:
-    """OpenAI tells it beside the usage, Anthropic within."""
-    return _text(facts, "service_tier") or _text(usage, "service_tier")
+    """OpenAI tells it beside the usage, Anthropic and Gemini within."""
+    return _text(facts, "service_tier") or _text(usage, "service_tier") or gemini.service_tier(facts)
 
 
 def _error(facts: dict[str, Any]) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ GAP = "[…]"
 _USAGE = ('"usage"', '"usageMetadata"')
 _DONE = b"[DONE]"
 _FINAL = ("response.completed", "response.incomplete", "response.failed", "message_stop")
+_MARK = re.compile(r"[ \t\r\n]*([\[,])[ \t\r\n]*")
 _BINARY_TYPES = ("audio/", "image/", "video/", "application/octet-stream")
 
 
@@ -75,6 +77,30 @@ def reply(reply: Reply) -> tuple[Json, dict[str, Any] | None, bool]:
     cut = GAP if reply.tail else ""
     start = text(data)
     return start + cut + end, last_usage(end) or last_usage(start), True
+
+
+def items(document: str) -> list[Json]:
+    """The items of a JSON list as far as they are whole; none when the text is no list."""
+    found: list[Json] = []
+    decoder = json.JSONDecoder(parse_constant=lambda _name: None)
+    at = _after(document, 0, "[")
+    while at:
+        try:
+            value, end = decoder.raw_decode(document, at)
+        except (ValueError, RecursionError):
+            break
+        found.append(value)
+        at = _after(document, end, ",")
+    try:
+        return list(load(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")))
+    except (ValueError, RecursionError):
+        return []
+
+
+def _after(document: str, at: int, mark: str) -> int:
+    """The place after a mark and the white space around it; 0 where the mark is not."""
+    found = _MARK.match(document, at)
+    return found.end() if found and found[1] == mark else 0
 
 
 def _coded(reply: Reply) -> bool:

@@ -15,6 +15,13 @@ _MARKS = ("candidates", "usageMetadata", "promptFeedback")
 _ALONE = frozenset({"text", "thought", "thoughtSignature"})
 """Keys of a part that is nothing but a piece of text."""
 _MAX_INDEX = 4096
+_TRAFFIC = {
+    "TRAFFIC_TYPE_UNSPECIFIED": "",
+    "ON_DEMAND": "on_demand",
+    "ON_DEMAND_PRIORITY": "priority",
+    "ON_DEMAND_FLEX": "flex",
+}
+"""https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse#TrafficType"""
 
 
 def is_event(event: dict[str, Any]) -> bool:
@@ -94,6 +101,17 @@ def _settled(candidate: dict[str, Any]) -> dict[str, Any]:
     if isinstance(content, dict) and isinstance(parts := content.get("parts"), list):
         content["parts"] = [part.whole() if isinstance(part, _Text) else part for part in parts]
     return candidate
+
+
+def service_tier(body: dict[str, Any]) -> str:
+    """The tier that served a call, in OpenAI's words, or empty. On Vertex it is told as a kind of traffic."""
+    usage = body.get("usageMetadata")
+    if not isinstance(usage, dict):
+        return ""
+    if isinstance(tier := usage.get("serviceTier"), str):
+        return tier.lower().removeprefix("service_tier_")
+    traffic = usage.get("trafficType")
+    return _TRAFFIC.get(traffic, "provisioned") if isinstance(traffic, str) else ""
 
 
 def is_finished(body: dict[str, Any]) -> bool:

@@ -170,6 +170,10 @@ def test_pages_cover_everything_once(client: TestClient) -> None:
         ("costs", {"since": "2010-01-01", "interval": "hour"}, "since"),
         ("costs", {"until": "x"}, "until"),
         ("ledger", {"x": "1"}, "x"),
+        ("usage", {"since": "2026-11-01"}, "until"),
+        ("usage", {"since": "2026-11-02", "until": "2026-11-01"}, "until"),
+        ("usage", {"since": "2020-01-01", "until": "2026-11-01"}, "since"),
+        ("usage", {"since": "2026-11-01", "until": "2026-11-02", "tz": "Mars/Olympus"}, "tz"),
     ],
 )
 def test_a_bad_parameter_is_named(client: TestClient, path: str, params: dict[str, str], field: str) -> None:

@@ -118,6 +118,13 @@ def test_a_post_from_another_origin_is_told_apart(
     assert same_origin(origin, site, host) is ours
 
 
+def test_a_post_by_https_is_not_of_a_plain_page() -> None:
+    """Anyone on the way could have written that page; the other way round a proxy may have taken TLS off."""
+    assert same_origin("https://gate", None, "gate", "https")
+    assert not same_origin("http://gate", None, "gate", "https")
+    assert same_origin("https://gate", None, "gate", "http")
+
+
 @given(st.text(max_size=60) | st.text(max_size=40).map("/dashboards".__add__))
 def test_a_login_leads_nowhere_else(given: str) -> None:
     """Whatever is asked for, a browser stays on the host and under /dashboards."""

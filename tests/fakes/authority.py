@@ -28,14 +28,17 @@ class Authority:
         return context
 
 
-def authority(folder: Path) -> Authority:
-    """Make one in a folder."""
+def authority(folder: Path, lasts: dt.timedelta = dt.timedelta(days=1)) -> Authority:
+    """Make one in a folder; its certificates are a day old."""
+    folder.mkdir(exist_ok=True)
     own, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority of a test")])
     local = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")])
-    signed = _builder(name, name, own).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    signed = _builder(name, name, own, lasts).add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    )
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    issued = _builder(subject, name, server).add_extension(local, critical=False)
+    issued = _builder(subject, name, server, lasts).add_extension(local, critical=False)
     made = Authority(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
     pem = serialization.Encoding.PEM
     made.ca_file.write_bytes(signed.sign(own, hashes.SHA256()).public_bytes(pem))
@@ -44,7 +47,9 @@ def authority(folder: Path) -> Authority:
     return made
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lasts: dt.timedelta
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -53,5 +58,5 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_after(now + lasts)
     )

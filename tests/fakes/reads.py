@@ -9,7 +9,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,7 @@ from gateway.errors import StoreError
 from gateway.identity import Pseudonyms
 from gateway.model import Finding, Score, Usage
 from gateway.store.filters import CallFilter
-from gateway.store.results import CallDetail, CallPage, CallRow, CostRow, Dimensions, Kpis, UpstreamHealth
+from gateway.store.results import CallDetail, CallPage, CallRow, CostRow, Dimensions, Kpis, UpstreamHealth, UsageRow
 
 NOW = datetime(2026, 11, 23, 0, 0, 0, tzinfo=UTC)
 PRICES = {  # USD per million tokens, in and out
@@ -265,6 +265,13 @@ class FakeReads:
             thumbs_down=sum(score.label == "down" for score in scores),
         )
 
+    def usage(self, tz: str, since: datetime, until: datetime) -> list[UsageRow]:
+        cells: dict[tuple[date, str, str, str, str], list[CallDetail]] = defaultdict(list)
+        for item in self._matching(CallFilter(since=since, until=until, origin=None)):
+            day = item.started_at.astimezone(ZoneInfo(tz)).date()
+            cells[day, item.model, item.response_model, item.upstream, item.origin].append(item)
+        return [_usage_row(key, items) for key, items in sorted(cells.items())]
+
     def upstreams(self, since: datetime) -> list[UpstreamHealth]:
         self._check()
         return [
@@ -324,6 +331,25 @@ def _is_unpriced(item: CallDetail) -> bool:
 def _sum(items: Iterable[CallDetail]) -> Decimal | None:
     costs = [item.usage.cost_usd for item in items if item.usage.cost_usd is not None]
     return sum(costs, Decimal(0)) if costs else None
+
+
+def _usage_row(key: tuple[date, str, str, str, str], items: list[CallDetail]) -> UsageRow:
+    return UsageRow(
+        day=key[0],
+        model=key[1],
+        response_model=key[2],
+        upstream=key[3],
+        origin=key[4],
+        calls=len(items),
+        input_tokens=sum(item.usage.input_tokens or 0 for item in items),
+        output_tokens=sum(item.usage.output_tokens or 0 for item in items),
+        cached_input_tokens=sum(item.usage.cached_input_tokens or 0 for item in items),
+        cost_usd=_sum(items),
+        unpriced=sum(_is_unpriced(item) for item in items),
+        partial=sum(item.usage.partial for item in items),
+        counted=sum(item.usage.source == "counted" for item in items),
+        unknown=sum(item.usage.source == "unknown" and item.status < 400 for item in items),
+    )
 
 
 def _cost_row(start: datetime, group: str, items: list[CallDetail]) -> CostRow:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from tests.fakes.journal import MemoryJournal
 
 @dataclass
 class Gateway:
-    """A running gateway and what stands around it."""
+    """A running gateway and what stands around it. Clients connect by TLS where they are given what to verify with."""
 
     port: int
     journal: MemoryJournal
@@ -32,10 +33,11 @@ class Gateway:
     layout: Layout
     mark: str
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
 
 def listening() -> socket.socket:
@@ -119,7 +121,7 @@ def request(path: str, body: bytes = b"", method: str = "POST", **headers: str) 
 
 async def connect(gateway: Gateway) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection to the gateway, closed with it at the latest."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, ssl=gateway.tls)
     gateway.writers.append(writer)
     return reader, writer
 

@@ -57,7 +57,7 @@ async def asking(script: Script) -> AsyncIterator[tuple[Client, Target]]:
     server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     chosen = target(Upstream(name="a", base_url=f"http://127.0.0.1:{port}"))
-    client = Client((chosen,))
+    client = Client()
     try:
         yield client, chosen
     finally:

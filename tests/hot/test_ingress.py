@@ -69,7 +69,7 @@ async def test_browsers_of_configured_origins_may_call(tmp_path: Path) -> None:
         for headers in ({"authorization": "Bearer gw-one"}, {}):
             answer = await send(gateway, request(CHAT, chat(), origin="https://app.example", **headers))
             assert answer.header("access-control-allow-origin") == "https://app.example"
-            assert answer.header("access-control-expose-headers") == "x-gateway-call-id"
+            assert answer.header("access-control-expose-headers") == "x-gateway-call-id, x-gateway-overhead-ms"
 
 
 async def test_a_thumb_is_journaled(tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ async def test_only_the_judge_gives_verdicts(tmp_path: Path) -> None:
 
 
 async def test_other_paths_are_relayed_to_work(tmp_path: Path) -> None:
-    """Bodies and headers both ways; never the internal mark, never an internal path. Our client's address last."""
-    forged = {"x_forwarded_for": "192.0.2.9"}
+    """Bodies and headers both ways; never the internal mark, never an internal path. Ours alone says where from."""
+    forged = {"x_forwarded_for": "192.0.2.9", "x_forwarded_proto": "https"}
     async with running(tmp_path) as gateway:
         seen: list[web.BaseRequest] = []
         async with work(gateway.layout, seen):
@@ -137,7 +137,8 @@ async def test_other_paths_are_relayed_to_work(tmp_path: Path) -> None:
             assert answer.header("set-cookie") == "a=b"
             assert seen[0].raw_path == "/login?next=%2Fx"
             assert seen[0].headers["cookie"] == "c=d"
-            assert seen[0].headers.getall("x-forwarded-for") == ["192.0.2.9, 127.0.0.1"]
+            assert seen[0].headers.getall("x-forwarded-for") == ["127.0.0.1"]
+            assert seen[0].headers.getall("x-forwarded-proto") == ["http"]
             assert "x-gateway-internal" not in seen[0].headers
             for path in ("/internal/resolve?id=1", "/%69nternal/x", "/internal"):
                 assert (await send(gateway, request(path, method="GET"))).status == 404

@@ -40,6 +40,13 @@ async def get(gateway: Gateway, path: str) -> Raw:
     return await send(gateway, request(path, method="GET"))
 
 
+def table(path: Path, *upstreams: str) -> Sticky:
+    """A table that knows some upstreams."""
+    made = Sticky(path)
+    made.known(upstreams)
+    return made
+
+
 async def test_a_response_is_found_where_it_was_made(tmp_path: Path) -> None:
     """Plain, compressed or streamed; also by the next request that names it, and after a restart."""
     async with two(tmp_path) as (gateway, _, second):
@@ -108,7 +115,7 @@ def test_the_table_tells_what_it_learned(
 ) -> None:
     """To another process, too; names that are configured no more are not told."""
     path = tmp_path_factory.mktemp("sticky") / "sticky"
-    one, other = Sticky(path, ["a", "b", "c"]), Sticky(path, ["a", "b"])
+    one, other = table(path, "a", "b", "c"), table(path, "a", "b")
     for each, upstream in made.items():
         one.learn([each], upstream)
     for each, upstream in made.items():
@@ -121,22 +128,22 @@ def test_the_table_tells_what_it_learned(
 
 def test_the_table_is_bounded_and_keeps_the_latest(tmp_path: Path) -> None:
     """Responses push out no file."""
-    table = Sticky(tmp_path / "sticky", ["a"])
+    known = table(tmp_path / "sticky", "a")
+    known.learn([b"file-1"], "a")
     size = (tmp_path / "sticky").stat().st_size
-    table.learn([b"file-1"], "a")
-    table.learn((b"resp_%d" % number for number in range(2 * BUCKETS * WAYS)), "a")
-    assert table.find([b"file-1"]) == "a"
-    assert table.find([b"resp_%d" % (2 * BUCKETS * WAYS - 1)]) == "a"
+    known.learn((b"resp_%d" % number for number in range(2 * BUCKETS * WAYS)), "a")
+    assert known.find([b"file-1"]) == "a"
+    assert known.find([b"resp_%d" % (2 * BUCKETS * WAYS - 1)]) == "a"
     assert (tmp_path / "sticky").stat().st_size == size
-    table.close()
+    known.close()
 
 
 def test_where_no_file_can_be_it_is_kept_in_memory(tmp_path: Path) -> None:
     """Nothing else fails for it."""
-    table = Sticky(tmp_path / "missing" / "sticky", ["a"])
-    table.learn([b"file-1"], "a")
-    assert table.find([b"file-1"]) == "a"
-    table.close()
+    known = table(tmp_path / "missing" / "sticky", "a")
+    known.learn([b"file-1"], "a")
+    assert known.find([b"file-1"]) == "a"
+    known.close()
 
 
 def test_ids_in_answers() -> None:
@@ -154,15 +161,15 @@ def test_an_answer_is_watched_in_any_split(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], zipped: bool, first: bool
 ) -> None:
     """What stands in it is known before its last piece goes on."""
-    table = Sticky(tmp_path_factory.mktemp("sticky") / "sticky", ["a"])
+    known = table(tmp_path_factory.mktemp("sticky") / "sticky", "a")
     body = b'{"object":"x","id":"resp_12345","file_id":"file-6789"}'
     data = gzip.compress(body) if zipped else body
-    watch = Watch(table, "a", "gzip" if zipped else "", first=first)
+    watch = Watch(known, "a", "gzip" if zipped else "", first=first)
     at = 0
     for cut in cuts:
         watch.feed(data[at : at + cut], ended=False)
         at += cut
     watch.feed(data[at:], ended=True)
-    assert table.find([b"resp_12345"]) == "a"
-    assert table.find([b"file-6789"]) == ("" if first else "a")
-    table.close()
+    assert known.find([b"resp_12345"]) == "a"
+    assert known.find([b"file-6789"]) == ("" if first else "a")
+    known.close()

@@ -15,7 +15,7 @@ from tests.meter.golden import CASES, OVERRIDES, PRICED, Case
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_tokens_source_and_cost(case: Case, meter: Meter) -> None:
-    """Every field of a call's usage is as figured by hand."""
+    """Every count and the cost are as figured by hand, and the source, the price's version, tier and partiality."""
     assert meter.usage(parse(case.call)) == Usage(
         source=case.source,
         input_tokens=case.input,
@@ -23,6 +23,8 @@ def test_tokens_source_and_cost(case: Case, meter: Meter) -> None:
         **case.kinds,
         cost_usd=None if case.cost is None else Decimal(case.cost),
         price_version=f"{PRICED} {genai_prices.__version__}" if case.version == PRICED else case.version,
+        tier=case.tier,
+        speed=case.speed,
         partial=case.partial,
     )
 

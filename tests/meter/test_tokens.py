@@ -12,7 +12,8 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.meter.tokens import Counts, Encodings, reported, vocabulary
+from gateway.meter.reports import reported
+from gateway.meter.tokens import Counts, Encodings, vocabulary
 
 
 @pytest.fixture(scope="module")

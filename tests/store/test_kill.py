@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from gateway.model import Usage
 from tests.store.samples import NOW, record
@@ -54,3 +56,20 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     assert found["counted"] == total
     assert found["rows"] == found["aggregates"]
     assert Decimal(found["rows"]["cost"]) == spent
+
+
+@pytest.mark.parametrize("fatal", ["CREATE TABLE repricing", "INSERT INTO repricing", "ALTER TABLE calls UPDATE"])
+def test_a_killed_repricing_is_done_once_by_the_next(tmp_path: Path, fatal: str) -> None:
+    """Killed twice at the same place, then run to its end: every call once, the old figure kept, sums equal."""
+    command = [sys.executable, "-m", "tests.store.repricing", str(tmp_path / "store"), str(NOW)]
+    for _ in range(2):
+        killed = subprocess.run([*command, fatal], cwd=ROOT, capture_output=True, timeout=120)
+        assert killed.returncode == -signal.SIGKILL
+    done = subprocess.run([*command, ""], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    # 12 tokens in at 3, 5 out at 7.000001, by the million; 400 calls.
+    assert told["rows"] == told["aggregates"] == {"cost": "0.028400002000", "n": 400}
+    assert told["times"] == {"least": 1, "most": 1}
+    assert told["before"] == "0.049200000000"
+    assert told["staged"] == 0

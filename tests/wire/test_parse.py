@@ -200,6 +200,28 @@ def test_a_cut_gemini_stream_is_partial() -> None:
     assert not parse(whole(sse(blocked, done=False), **GEMINI)).partial
 
 
+@given(pieces=st.integers(1, 4), cut=st.integers(0, 400))
+def test_a_gemini_list_cut_anywhere_keeps_its_whole_items(pieces: int, cut: int) -> None:
+    """What came whole is put together; a list that lacks its end is partial."""
+    body = json.dumps(gemini_pieces()[:pieces]).encode()
+    found = parse(whole(body[:-1][: max(cut, 1)], content_type="application/json", **GEMINI))
+    items = sum(body.startswith(json.dumps(gemini_pieces()[:n]).encode()[:-1], 0, cut) for n in range(1, pieces + 1))
+    if items:
+        assert found.reported == {"promptTokenCount": 5, "totalTokenCount": 4 + items}
+        assert (found.partial, found.unparsed) == (True, False)
+    else:
+        assert found.unparsed
+
+
+def test_gemini_tells_its_tier_within_its_usage() -> None:
+    """In its own words, or in Vertex's, which name kinds of traffic."""
+    tiers = {
+        parse(whole({"candidates": [], "usageMetadata": used})).service_tier
+        for used in ({"serviceTier": "FLEX"}, {"trafficType": "ON_DEMAND_PRIORITY"}, {"trafficType": "X"}, {"a": 1})
+    }
+    assert tiers == {"flex", "priority", "provisioned", ""}
+
+
 def test_a_gemini_answer_with_a_gap_keeps_its_usage() -> None:
     """It stands at the end, where the last bytes are kept."""
     tail = b'xx"}]}}], "usageMetadata": {"promptTokenCount": 8, "candidatesTokenCount": 3}}'

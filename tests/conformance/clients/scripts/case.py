@@ -1,7 +1,7 @@
 """What every client is asked for, and how its script tells what came of it: one line of JSON.
 
-Runs in an environment of its own, so it imports nothing but the client. A script defines ``plain``, ``stream``, ``tool``
-and ``error`` and hands them to ``main`` with the names of the packages whose versions count.
+Runs in an environment of its own, so it imports nothing but the client. A script defines ``plain``, ``stream``,
+``tool`` and ``error`` and hands them to ``main`` with the names of the packages whose versions count.
 """
 
 from __future__ import annotations
