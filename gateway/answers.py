@@ -21,7 +21,14 @@ class UsageAnswer(Answer):
     output_tokens: int | None = Field(description="Includes reasoning tokens.")
     cached_input_tokens: int | None
     cache_write_tokens: int | None
+    cache_write_1h_tokens: int | None = Field(description="A part of the cache-written ones.")
     reasoning_tokens: int | None
+    audio_input_tokens: int | None
+    audio_output_tokens: int | None
+    image_input_tokens: int | None
+    image_output_tokens: int | None
+    video_input_tokens: int | None
+    video_output_tokens: int | None
     source: Literal["reported", "counted", "unknown"] = Field(
         description="Reported by the upstream, counted by the gateway, or unknown."
     )
