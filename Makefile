@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export RAGAS_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check conformance bench bench-full bench-against lock clean
+.PHONY: help up demo test check conformance redaction bench bench-full bench-against lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,7 @@ demo: $(STAMP) ## send sample traffic through the running gateway
 
 test: $(STAMP) check ## set up and run every test
 	@.ci/conformance-tools
+	@.ci/redaction-texts
 	$(PY) -m pytest -q
 
 check: $(STAMP) ## formatting, lint, types and import rules
@@ -32,6 +33,10 @@ conformance: $(STAMP) ## run clients with the gateway and without, and compare
 	@.ci/conformance-tools
 	@.ci/conformance-clients
 	$(PY) -m tests.conformance
+
+redaction: $(STAMP) ## measure what redaction finds, and write it down
+	@.ci/redaction-texts
+	$(PY) -m tests.redact
 
 bench: $(STAMP) ## measure the gateway against nginx and a bare pass-through
 	@.ci/bench-tools

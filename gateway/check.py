@@ -122,7 +122,7 @@ def _warnings(config: Config) -> Iterator[str]:
     yield from _patience_warnings(config)
     if config.durability == "relaxed":
         yield "durability is relaxed: a crash may lose the last 50 ms of finished calls"
-    if config.redact.profile == "fast":
+    if "fast" in config.redact.profiles:
         yield "redact.profile fast finds patterns and secrets but no names and places"
     if config.identity.plain:
         yield "identity.plain keeps users, sessions and traces readable in the store"

@@ -173,6 +173,26 @@ def export(
     )
 
 
+@app.command("redaction-report")
+def redaction_report(
+    config: ConfigPath = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Labelled texts as JSON lines; without it, a few of our own.")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="fast, standard or strict; else the configured one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
+) -> None:
+    """Measure what redaction finds in labelled texts: recall, precision, F2, leak and over-redaction."""
+    from gateway import redaction_report as reporting
+    from gateway.redact import PROFILES
+
+    chosen = profile or configuration.load(config).redact.profile
+    if chosen not in PROFILES:
+        raise ConfigError(f"--profile: expected one of {', '.join(PROFILES)}")
+    found = reporting.report(chosen, reporting.rows(file))
+    print(reporting.as_json(found) if as_json else reporting.table(found))
+
+
 @app.command()
 def reprice(
     config: ConfigPath = None,

@@ -12,6 +12,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -280,12 +281,31 @@ class Store(Section):
         return value
 
 
-class Redact(Section):
-    """What the recognisers look for. ``timeout`` is seconds per call, then its text is withheld."""
+Profile = Literal["fast", "standard", "strict"]
 
-    profile: Literal["fast", "standard"] = "standard"
+
+class Redact(Section):
+    """What the recognisers look for. ``timeout`` is seconds per call, then its text is withheld.
+
+    ``keys`` and ``routes`` give the calls of a key, by its name, and those of a route, by glob, a profile of their own.
+    """
+
+    profile: Profile = "standard"
+    keys: Mapping[str, Profile] = Field(default_factory=dict)
+    routes: Mapping[str, Profile] = Field(default_factory=dict)
     workers: int = Field(default=1, ge=1, le=64)
     timeout: float = Field(default=30.0, gt=0)
+
+    @property
+    def profiles(self) -> frozenset[Profile]:
+        """Every profile that some call may get."""
+        return frozenset((self.profile, *self.keys.values(), *self.routes.values()))
+
+    def profile_of(self, key: str, route: str) -> Profile:
+        """The profile of a call: its key's, else its route's, the first that matches, else the general one."""
+        by_route = (profile for glob, profile in self.routes.items() if fnmatchcase(route, glob))
+        named = self.keys.get(key)
+        return named if named is not None else next(by_route, self.profile)
 
 
 class Journal(Section):
@@ -420,6 +440,8 @@ class Config(Section):
             raise ValueError("keys: two have the same name")
         if len({key.digest for key in self.keys}) != len(self.keys):
             raise ValueError("keys: two have the same key")
+        if unknown := set(self.redact.keys) - {key.name for key in self.keys}:
+            raise ValueError(f"redact.keys: no key is named '{min(unknown)}'")
         self._check_judge(names)
         self._check_bind()
         return self

@@ -23,8 +23,8 @@ def needed(config: Config) -> dict[str, str]:
     url = config.store.url.get_secret_value() if config.store.url else "chdb:"
     if url.startswith("chdb:"):
         wants["embedded"] = "the embedded store (store.url is not set)"
-    if config.redact.profile == "standard":
-        wants["pii"] = "redact.profile: standard"
+    if named := sorted(config.redact.profiles - {"fast"}):
+        wants["pii"] = f"redact.profile: {named[0]}"
     if config.judge.on:
         wants["judge"] = "judge.sample above 0"
     if config.export.langfuse is not None:

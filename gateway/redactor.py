@@ -11,10 +11,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gateway import metrics, telemetry
-from gateway.config import Config, state_dir
+from gateway.config import Config, Profile, state_dir
 from gateway.errors import JournalError, OutboxError
 from gateway.identity import Pseudonyms
 from gateway.installkey import InstallKey
@@ -64,9 +64,10 @@ class Watchdog:
 class Worker:
     """Turns leased segments into outbox batches."""
 
-    def __init__(self, config: Config, redactor: Redactor, meter: Meter, watchdog: Watchdog) -> None:
+    def __init__(self, config: Config, redactors: Mapping[Profile, Redactor], meter: Meter, watchdog: Watchdog) -> None:
+        """``redactors`` by profile: one for each that a call may get."""
         self._config = config
-        self._redactor = redactor
+        self._redactors = redactors
         self._meter = meter
         self._watchdog = watchdog
 
@@ -89,12 +90,13 @@ class Worker:
 
     def _clean(self, entry: Whole | Note, *, expired: bool) -> Clean:
         if isinstance(entry, Note):
-            return self._redactor.score(entry)
+            return self._redactors[self._config.redact.profile].score(entry)
         with metrics.redact.time():
             exchange = parse(entry)
             usage = self._meter.usage(exchange)
             keep = not (expired or exchange.call.no_content or self._config.capture == "metadata")
-            return self._redactor.record(exchange, usage, content=keep)
+            profile = self._config.redact.profile_of(exchange.call.key, exchange.call.route)
+            return self._redactors[profile].record(exchange, usage, content=keep)
 
 
 def _count(record: Record) -> None:
@@ -119,13 +121,12 @@ def run(config: Config, layout: Layout, index: int) -> None:
     key = InstallKey.load(config.journal_key, state_dir(), config.data_dir)
     segments = Segments(layout, key)
     outbox = Outbox(layout.outbox)
-    redactor = Redactor(
-        config.redact.profile,
-        Pseudonyms(key.derive("identity"), plain=config.identity.plain),
-        timeout=config.redact.timeout,
-    )
+    pseudonyms = Pseudonyms(key.derive("identity"), plain=config.identity.plain)
+    redactors = {
+        profile: Redactor(profile, pseudonyms, timeout=config.redact.timeout) for profile in config.redact.profiles
+    }
     worker = Worker(
-        config, redactor, Meter(config.prices.overrides), Watchdog(config.redact.timeout + WATCHDOG_GRACE_S)
+        config, redactors, Meter(config.prices.overrides), Watchdog(config.redact.timeout + WATCHDOG_GRACE_S)
     )
     layout.ready(f"redactor-{index}").touch()
     drain_until: float | None = None

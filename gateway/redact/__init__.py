@@ -8,11 +8,12 @@ and what cannot be finished is withheld. ``docs/redaction.md`` says what is foun
 """
 
 from gateway.redact.deadline import RedactionFailed, TimedOut
-from gateway.redact.door import REDACTED, VERSION, Redactor
+from gateway.redact.door import PROFILES, REDACTED, VERSION, Redactor
 from gateway.redact.normalise import Normalised, normalise
 from gateway.redact.recogniser import Recogniser, Rule, RuleRecogniser, Span
 
 __all__ = [
+    "PROFILES",
     "REDACTED",
     "VERSION",
     "Normalised",

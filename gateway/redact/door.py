@@ -15,9 +15,10 @@ from gateway.redact.copies import Copies, learned
 from gateway.redact.deadline import Deadline, RedactionFailed
 from gateway.redact.names import name_recognisers
 from gateway.redact.normalise import printable
-from gateway.redact.patterns import pattern_recognisers
+from gateway.redact.patterns import digit_heavy_recognisers, pattern_recognisers
 from gateway.redact.placeholder import Placeholders
-from gateway.redact.recogniser import Recogniser
+from gateway.redact.places import place_recognisers
+from gateway.redact.recogniser import Recogniser, Span
 from gateway.redact.scan import Scanner
 from gateway.redact.secrets import secret_recognisers
 from gateway.redact.walk import Leaf, Tree, Walker, dumped, leaves, rebuilt
@@ -31,6 +32,9 @@ MAX_FINDINGS = 1_000
 log = telemetry.log("redact")
 
 
+PROFILES = ("fast", "standard", "strict")
+
+
 class Redactor:
     """Makes clean records of raw calls. Not for use by two threads at once."""
 
@@ -41,19 +45,29 @@ class Redactor:
         extra_recognisers: Sequence[Recogniser] = (),
         timeout: float = 30.0,
     ) -> None:
-        """``profile``: ``fast``, or ``standard`` with NER (raises ``MissingExtra``). ``timeout``: seconds a call."""
-        if profile not in ("fast", "standard"):
-            raise ValueError("profile: expected fast or standard")
+        """``profile``: ``fast``; ``standard`` with NER, or ``strict``, which takes all that it doubts (both raise
+        ``MissingExtra``). ``timeout``: seconds a call."""
+        if profile not in PROFILES:
+            raise ValueError(f"profile: expected one of {', '.join(PROFILES)}")
         self._pseudonyms = pseudonyms
         self._deadline = Deadline(timeout)
         patterns = (*extra_recognisers, *secret_recognisers(), *pattern_recognisers(), *name_recognisers())
         prose: tuple[Recogniser, ...] = ()
-        if profile == "standard":
+        strict = profile == "strict"
+        if profile != "fast":
             from gateway.redact.ner import NerRecogniser  # three seconds and 200 MB that ``fast`` does without
 
-            prose = (NerRecogniser(self._deadline.check),)
+            prose = (NerRecogniser(self._deadline.check, strict=strict), *place_recognisers())
+            patterns += digit_heavy_recognisers() if strict else ()
         self._scanner = Scanner(patterns, prose)
         self._version = f"{profile}/{VERSION}"
+
+    def spans(self, text: str) -> list[Span]:
+        """What would be cut out of a text that stands alone, in its own positions. For measuring."""
+        scanned = self._scanner.scan(text)
+        scanned = learned([scanned]).mark(scanned)
+        places = ((span, *scanned.form.source(span.start, span.end)) for span in scanned.spans)
+        return [span._replace(start=start, end=end) for span, start, end in places]
 
     def record(self, exchange: Exchange, usage: Usage, *, content: bool) -> Record:
         """The stored row of a call. Without ``content``, or when redaction fails, its text is ``[withheld]``."""

@@ -117,11 +117,39 @@ _RELATIONS = (
         r"(?i:\b(?:my|his|her|their|our)\s(?:\w{1,12}\s)?(?:wife|husband|son|daughter|brother|sister|mother|father"
         r"|friend|boss"
         r"|colleague|partner|boyfriend|girlfriend|uncle|aunt|cousin|nephew|niece|doctor|manager|neighbou?r"
-        r"|roommate),?\s)",
+        r"|roommate|kid|child|baby|grandmother|grandfather|fianc[ée]e?|landlord|tenant|client|assistant),?\s)",
         _FULL,
         "wife husband son daughter brother sister mother father friend boss colleague partner uncle aunt cousin"
         " nephew niece"
-        " doctor manager neighb mate",
+        " doctor manager neighb mate kid child baby grand fianc landlord tenant client assistant",
+    ),
+    # songwriter Zoe Young; two words, since programs and firms have trades as well
+    _after(
+        r"(?:\b(?:songwriter|singer|actor|actress|author|novelist|poet|artist|painter|drummer|guitarist|rapper|composer"
+        r"|director|producer|president|senator|minister|mayor|judge|professor|lawyer|attorney|surgeon|nurse|detective"
+        r"|officer|captain|coach|striker|goalkeeper|founder|co-founder|chairman|chairwoman|CEO|CTO|CFO|journalist"
+        r"|reporter|photographer|chef|architect)\s)",
+        _TWO,
+        "songwriter singer act author novelist poet artist painter drummer guitarist rapper composer director producer"
+        " president senator minister mayor judge professor lawyer attorney surgeon nurse detective officer captain"
+        " coach striker goalkeeper founder chair ceo cto cfo journalist reporter photographer chef architect",
+        score=0.7,
+    ),
+    _after(
+        r"(?:\b[Ff]ollow(?:ing|ed)? up with|\b(?:add|remove|register|appoint|invite|nominate)|\bheard"
+        r"|\bchange it to|\bsaid to|\bnovel by|\bverses (?:from|by)|\bsong by|\bwritten by)\s",
+        _TWO,
+        "follow add remove register appoint invite nominate heard change said by from",
+        score=0.7,
+    ),
+    Rule(
+        "PERSON",
+        0.7,
+        # in small letters, as people type: follow up with benjamin a seiler in a couple of months
+        re.compile(r"(?i:\bfollow up with )(?P<value>[^\W\d_]{3,20}(?: [^\W\d_]{1,20}){1,2})(?= in\b| on\b|[.,!?]|$)"),
+        ("follow up with",),
+        group="value",
+        check=_small_name,
     ),
     _after(
         r"(?:\b(?:told|asked|met|emailed|texted|phoned|married|shouted at|spoke (?:to|with)|speak (?:to|with)"

@@ -61,6 +61,21 @@ _NET = (
     ),
 )
 
+_URL = (
+    Rule(
+        "URL",
+        0.7,
+        re.compile(r"(?i)(?<![\w@])(?:https?|ftp|wss?)://[^\s<>\"'`{}|\\^\[\]]{2,2000}[^\s<>\"'`{}|\\^\[\].,;:!?)*]"),
+        ("://",),
+    ),
+    Rule(
+        "URL",
+        0.7,
+        re.compile(r"(?i)(?<![\w@./-])www\.(?:[\w-]{1,63}\.){1,6}[a-z]{2,24}(?:/[^\s<>\"'`{}|\\^\[\]]{0,2000})?"),
+        ("www.",),
+    ),
+)
+
 _OPAQUE = (
     # What stands inside a longer text, or in a body that was cut and did not parse. As a leaf of its own: media.py
     Rule(
@@ -223,6 +238,20 @@ _ADDRESS = (
 )
 
 
+_DIGIT_HEAVY = Rule(
+    "NUMBER",
+    0.3,
+    re.compile(r"(?<!\S)\S*\d\S*"),
+    digits=True,
+    check=lambda value: sum(char.isdigit() for char in value) >= 3,
+)
+
+
+def digit_heavy_recognisers() -> tuple[Recogniser, ...]:
+    """Every word with three digits and more: dates, amounts, versions and whatever else it may be."""
+    return (RuleRecogniser("digits", (_DIGIT_HEAVY,)),)
+
+
 def pattern_recognisers() -> tuple[Recogniser, ...]:
     """Every recogniser of this module."""
-    return RuleRecogniser("patterns", (*_OPAQUE, *_NET, *_CUED, *_ADDRESS)), IbanRecogniser(), DigitRecogniser()
+    return RuleRecogniser("patterns", (*_OPAQUE, *_NET, *_URL, *_CUED, *_ADDRESS)), IbanRecogniser(), DigitRecogniser()

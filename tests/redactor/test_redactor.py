@@ -72,7 +72,9 @@ def chat(call_id: str, text: str, **fields: Any) -> Whole:
 
 def work(layout: Layout, redactor: Redactor, **settings: Any) -> list[Record | Score]:
     """Work off every segment with this configuration; what waits for the store."""
-    worker = Worker(Config(**settings), redactor, Meter({}), Watchdog(60.0))
+    worker = Worker(
+        Config(**settings), {"fast": redactor, "standard": redactor, "strict": redactor}, Meter({}), Watchdog(60.0)
+    )
     segments = Segments(layout, KEY)
     while (lease := segments.lease()) is not None:
         worker.work_off(lease)
@@ -268,3 +270,27 @@ def test_the_watchdog_gives_up_on_a_call_that_outlives_its_box() -> None:
     watchdog.begin()
     assert given_up.wait(10)
     watchdog.end()
+
+
+def test_each_call_is_redacted_by_its_own_profile(layout: Layout, redactor: Redactor) -> None:
+    """That of its key, or of its route; a recogniser that only one of them has tells which it was."""
+    plain = Redactor("fast", Pseudonyms(KEY.derive("identity")))
+    settings = {
+        "keys": [{"name": "app", "key": "sk-a"}],
+        "upstreams": [{"name": "u", "base_url": "http://127.0.0.1:1"}],
+    }
+    redact = {"profile": "fast", "keys": {"app": "strict"}, "routes": {"/v1/responses": "strict"}}
+    config = Config.model_validate({**settings, "redact": redact})
+    text = f"BREAK {TEXT}"
+    filled(
+        layout,
+        chat(ids(1), text),
+        chat(ids(2), text, key="app"),
+        chat(ids(3), text, route="/v1/responses"),
+    )
+    worker = Worker(config, {"fast": plain, "strict": redactor}, Meter({}), Watchdog(60.0))
+    segments = Segments(layout, KEY)
+    while (lease := segments.lease()) is not None:
+        worker.work_off(lease)
+    records = [item for batch in Outbox(layout.outbox).pending() for item in batch.read()]
+    assert [TEXT in record.request for record in records if isinstance(record, Record)] == [True, False, False]
