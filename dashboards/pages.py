@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -83,12 +86,28 @@ def router(
     def calls(request: Request) -> Response:
         return _calls(request, parse(request.query_params, clock()), reads, notes)
 
+    @routes.get("/dashboards/redaction")
+    def redaction(request: Request) -> Response:
+        taken = reads.findings(clock() - timedelta(days=1), clock())
+        return page(request, "redaction.html", tab="redaction", reports=measured(), taken=taken, share=_share)
+
     @routes.get("/dashboards/calls/{id}")
     def call(id: str, request: Request) -> Response:
         found = reads.call(id)
         return _missing(request) if found is None else _call(request, found, notes)
 
     return routes
+
+
+@cache
+def measured() -> list[dict[str, Any]]:
+    """What each profile was measured to find, as ``make redaction`` wrote it down."""
+    found: list[dict[str, Any]] = json.loads(resources.files("dashboards").joinpath("redaction.json").read_bytes())
+    return found
+
+
+def _share(part: float) -> str:
+    return f"{part:.1%}".replace("%", " %")
 
 
 def _cost(

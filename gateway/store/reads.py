@@ -19,7 +19,17 @@ from gateway.store.cursor import Place, Places, decode, decode_places, encode
 from gateway.store.filters import LAST_MS, CallFilter, Clause, clause, period
 from gateway.store.period import split
 from gateway.store.questions import question
-from gateway.store.results import CallDetail, CallPage, CallRow, CostRow, Dimensions, Kpis, UpstreamHealth, UsageRow
+from gateway.store.results import (
+    CallDetail,
+    CallPage,
+    CallRow,
+    CostRow,
+    Dimensions,
+    Kpis,
+    Taken,
+    UpstreamHealth,
+    UsageRow,
+)
 
 Group = Literal["model", "team", "key", "user", "session"]
 Interval = Literal["hour", "day"]
@@ -162,6 +172,12 @@ class Reads:
             )
             for row in rows
         ]
+
+    def findings(self, since: datetime, until: datetime) -> list[Taken]:
+        """What was taken out of the calls of a period, the most frequent first."""
+        first, last = period(since, until)
+        rows = self._ask("findings", {"since": first, "until": last})
+        return [Taken(entity=row["entity"], pieces=int(row["pieces"]), calls=int(row["calls"])) for row in rows]
 
     def judge_candidates(self, sample: float, limit: int, since: datetime) -> list[CallDetail]:
         """Product calls to judge, oldest first: the share ``sample`` (0..1) by hash of the id, not judged yet."""

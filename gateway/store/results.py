@@ -226,6 +226,14 @@ class UpstreamHealth(msgspec.Struct, frozen=True, kw_only=True):
     skipped: bool
 
 
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """Pieces of one kind that redaction took out of calls, and of how many calls."""
+
+    entity: str
+    pieces: int
+    calls: int
+
+
 class Dimensions(msgspec.Struct, frozen=True, kw_only=True):
     """The values that filters can take in a period, sorted."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -15,7 +16,7 @@ from dashboards.pages import Notes
 from gateway.errors import JournalError
 from gateway.login import COOKIE
 from gateway.model import Attempt, Ledger, Usage
-from tests.fakes.reads import FakeReads, call, lifelike, thumb, verdict
+from tests.fakes.reads import NOW, FakeReads, call, lifelike, thumb, verdict
 from tests.fakes.site import TOKEN, site
 
 SAME = {"origin": "http://testserver"}
@@ -371,3 +372,21 @@ def test_both_dark_sets_are_the_same() -> None:
     wished = sheet.split(':root:not([data-theme="light"]) {')[1].split("}")[0]
     toggled = sheet.split(':root[data-theme="dark"] {')[1].split("}")[0]
     assert wished.split() == toggled.split()
+
+
+def test_the_redaction_page_tells_what_is_found_and_what_was_removed(reader: TestClient, reads: FakeReads) -> None:
+    """Each profile's figures as they were measured, and the last day's findings; never a value."""
+    said = text(reader.get("/dashboards/redaction").text)
+    for profile in ("fast", "standard", "strict"):
+        assert f"Profile {profile}" in said
+    assert re.search(r"EMAIL_ADDRESS 49 1\.00 0\.93–1\.00 1\.00 1\.00 0\.0 %", said)
+    assert "Removed from your calls" in said
+    (most, *_) = reads.findings(NOW - timedelta(days=1), NOW)
+    assert f"{most.entity} {most.pieces:,} {most.calls:,}" in said
+
+
+def test_the_redaction_page_without_calls() -> None:
+    """An empty state, not an empty table."""
+    with TestClient(site(FakeReads([]))) as client:
+        client.get("/dashboards/login", params={"token": TOKEN})
+        assert "Nothing was removed" in text(client.get("/dashboards/redaction").text)

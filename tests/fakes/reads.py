@@ -6,7 +6,7 @@ import json
 import math
 import random
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +19,17 @@ from gateway.errors import StoreError
 from gateway.identity import Pseudonyms
 from gateway.model import Finding, Score, Usage
 from gateway.store.filters import CallFilter
-from gateway.store.results import CallDetail, CallPage, CallRow, CostRow, Dimensions, Kpis, UpstreamHealth, UsageRow
+from gateway.store.results import (
+    CallDetail,
+    CallPage,
+    CallRow,
+    CostRow,
+    Dimensions,
+    Kpis,
+    Taken,
+    UpstreamHealth,
+    UsageRow,
+)
 
 NOW = datetime(2026, 11, 23, 0, 0, 0, tzinfo=UTC)
 PRICES = {  # USD per million tokens, in and out
@@ -278,6 +288,16 @@ class FakeReads:
             UpstreamHealth(name="backup", made=0, failed=0, skipped=True),
             UpstreamHealth(name="openai", made=120, failed=6, skipped=False),
         ]
+
+    def findings(self, since: datetime, until: datetime) -> list[Taken]:
+        self._check()
+        pieces: Counter[str] = Counter()
+        calls: Counter[str] = Counter()
+        for item in self._matching(CallFilter(since=since, until=until, origin=None)):
+            found = [finding.entity for finding in item.findings]
+            pieces.update(found)
+            calls.update(set(found))
+        return [Taken(entity=name, pieces=count, calls=calls[name]) for name, count in pieces.most_common()]
 
     def dimensions(self, since: datetime | None, until: datetime | None) -> Dimensions:
         found = list(self._matching(CallFilter(since=since, until=until, origin=None)))

@@ -22,7 +22,7 @@ def main() -> None:
     print(told)
     write("measured", told, ROOT / "docs" / "redaction.md")
     measured = msgspec.json.format(msgspec.json.encode(found), indent=1)
-    (ROOT / "gateway" / "redact" / "measured.json").write_bytes(measured + b"\n")
+    (ROOT / "dashboards" / "redaction.json").write_bytes(measured + b"\n")
 
 
 if __name__ == "__main__":

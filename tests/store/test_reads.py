@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.identity import Pseudonyms
-from gateway.model import WITHHELD, Attempt, Record, Usage
+from gateway.model import WITHHELD, Attempt, Finding, Record, Usage
 from gateway.store import CallFilter, Reads, Store
 from gateway.store.questions import question
 from gateway.store.reads import EDGES
-from gateway.store.results import UpstreamHealth
+from gateway.store.results import Taken, UpstreamHealth
 from tests.store.samples import NOW, record, score
 
 DAY = 86_400_000
@@ -465,3 +465,22 @@ def test_exporters_follow_what_is_stored(store: Store, reads: Reads) -> None:
     assert sorted(seen, key=repr) == sorted([*first, *late], key=repr)
     store.insert("c", third := [record()])
     assert reads.stored_after(cursor).records == third
+
+
+def test_findings_are_counted_by_entity(store: Store, reads: Reads) -> None:
+    """Pieces and calls, of a period alone."""
+    mail, name = Finding("request.x", "EMAIL_ADDRESS", "patterns", 0.9), Finding("request.y", "PERSON", "ner", 0.8)
+    store.insert(
+        "b1",
+        [
+            record(findings=(mail, mail, name)),
+            record(findings=(mail,)),
+            record(findings=()),
+            record(findings=(name,), started_at=NOW - DAY),
+        ],
+    )
+    assert reads.findings(BEGIN - timedelta(hours=1), BEGIN + timedelta(hours=1)) == [
+        Taken(entity="EMAIL_ADDRESS", pieces=3, calls=2),
+        Taken(entity="PERSON", pieces=1, calls=1),
+    ]
+    assert reads.findings(BEGIN + timedelta(days=1), BEGIN + timedelta(days=2)) == []
