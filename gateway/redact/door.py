@@ -16,14 +16,14 @@ from gateway.redact.deadline import Deadline, RedactionFailed
 from gateway.redact.names import name_recognisers
 from gateway.redact.normalise import printable
 from gateway.redact.patterns import digit_heavy_recognisers, pattern_recognisers
-from gateway.redact.placeholder import Placeholders
+from gateway.redact.placeholder import LARGEST, Placeholders
 from gateway.redact.places import place_recognisers
 from gateway.redact.recogniser import Recogniser, Span
 from gateway.redact.scan import Scanner
 from gateway.redact.secrets import secret_recognisers
 from gateway.redact.walk import Leaf, Tree, Walker, dumped, leaves, rebuilt
 
-VERSION = 1
+VERSION = 2
 """Counts up when what is found changes; part of ``Record.redaction``."""
 REDACTED = "[redacted]"
 """Stands for a short field whose value is none of the known ones."""
@@ -197,7 +197,7 @@ class Redactor:
             # A stream that could not be put together: a value may lie cut in two where no recogniser sees it.
             trees[1] = None
         copies = learned(leaf.scanned for tree in trees if tree for leaf in leaves(tree))
-        rendering = _Rendering(copies, self._deadline.check)
+        rendering = _Rendering(copies, self._deadline.check, self._numbering(exchange.call.session))
         texts = []
         for tree, value in zip(trees, (exchange.request, exchange.response), strict=True):
             if tree is None:
@@ -207,6 +207,12 @@ class Redactor:
             texts.append(printable(made if isinstance(value, str) and isinstance(made, str) else dumped(made)))
         return texts[0], texts[1], tuple(rendering.findings.values()), copies
 
+    def _numbering(self, session: str) -> Callable[[str], int] | None:
+        """Within a session a value keeps its placeholder; without one it is counted anew in each call."""
+        if not session:
+            return None
+        return lambda value: self._pseudonyms.number(session, value, LARGEST)
+
     def _tree(self, walker: Walker, value: Json, path: str) -> Tree | None:
         return None if value is None or value == "" else walker.walk(value, path)
 
@@ -214,10 +220,15 @@ class Redactor:
 class _Rendering:
     """What becomes of the leaves of one call, and what was removed from them."""
 
-    def __init__(self, copies: Copies, tick: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        copies: Copies,
+        tick: Callable[[], None] = lambda: None,
+        number: Callable[[str], int] | None = None,
+    ) -> None:
         self._copies = copies
         self._tick = tick
-        self._placeholders = Placeholders()
+        self._placeholders = Placeholders(number)
         self.findings: dict[tuple[str, str], Finding] = {}
 
     def said(self, leaf: Leaf) -> Json:

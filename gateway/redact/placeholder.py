@@ -1,9 +1,12 @@
-"""Placeholders: ``<PERSON_1>`` for a value wherever it stands within a call. PURE."""
+"""Placeholders: ``<PERSON_1>`` for a value wherever it stands within a call, or within a session. PURE."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
+
+LARGEST = 9999
 
 _SPACE = re.compile(r"\s+")
 _NUMBERISH = re.compile(r"[\d\s().+/-]+")
@@ -21,16 +24,34 @@ def same(value: str) -> str:
 
 
 class Placeholders:
-    """The placeholders of one call: the first to name a value decides its entity."""
+    """The placeholders of one call: the first to name a value decides its entity.
 
-    def __init__(self) -> None:
+    ``number`` gives a value its number, 1 to ``LARGEST``: the same in each call of a session, so that a conversation
+    stays readable over its calls, and nothing has to be kept for it. Without one they are counted.
+    """
+
+    def __init__(self, number: Callable[[str], int] | None = None) -> None:
+        self._number = number
         self._given: dict[str, str] = {}
+        self._taken: set[str] = set()
         self._counts: Counter[str] = Counter()
 
     def of(self, entity: str, value: str) -> str:
         """The placeholder of a normalised value."""
         key = same(value)
         if key not in self._given:
-            self._counts[entity] += 1
-            self._given[key] = f"<{entity}_{self._counts[entity]}>"
+            self._given[key] = self._numbered(entity, key) if self._number is not None else self._counted(entity)
         return self._given[key]
+
+    def _counted(self, entity: str) -> str:
+        self._counts[entity] += 1
+        return f"<{entity}_{self._counts[entity]}>"
+
+    def _numbered(self, entity: str, key: str) -> str:
+        """Two values of a call never share one: the later takes the next that is free."""
+        assert self._number is not None
+        number = self._number(key)
+        while (made := f"<{entity}_{number}>") in self._taken:
+            number = number % LARGEST + 1
+        self._taken.add(made)
+        return made
