@@ -177,8 +177,7 @@ class _Run:
         choice = self._choice._replace(target=leg.target, rename=leg.rename)
         began = time.monotonic_ns()
         outcome: Answer | UpstreamFailed | None = None
-        if self._passage.overhead is not None:
-            self._passage.overhead.go()
+        self._passage.overhead.go()
         try:
             self._outgoing = self._request(choice)
             self._turn_to(choice)
@@ -214,8 +213,7 @@ class _Run:
         flight.call = msgspec.structs.replace(
             flight.call, upstream=choice.target.name, usage_added=self._outgoing.usage_added
         )
-        if self._passage.overhead is not None:
-            self._passage.overhead.stop()  # until the next attempt's request, or the head to relay
+        self._passage.overhead.stop()  # until the next attempt's request, or the head to relay
 
     def _first_byte_is_late(self) -> bool:
         """Whether a cancellation was the ticker's, for this attempt alone: then it is taken back."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import msgspec
+from prometheus_client import Histogram
 
 from gateway import metrics, telemetry
 from gateway.capture import Capture
@@ -148,6 +149,7 @@ class Flights:
         self.stopping = False
         self._open: dict[str, Flight] = {}
         self._meters: dict[tuple[str, str, str, int, Ended], _Meters] = {}
+        self._overheads: dict[tuple[str, str], Histogram] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -188,6 +190,16 @@ class Flights:
             self._journal.closed(flight.id)
         self._measure(flight, call, ended)
         return durable if self._strict else None
+
+    def headed(self, flight: Flight, overhead: float) -> None:
+        """The answer's head goes out, after that many seconds of the gateway's own."""
+        if (call := flight.call) is None:
+            return
+        key = (call.pattern, call.upstream)
+        meter = self._overheads.get(key)
+        if meter is None:
+            meter = self._overheads[key] = metrics.overhead.labels(*key)
+        meter.observe(overhead)
 
     def finish(self, flight: Flight, ended: Ended) -> None:
         """The call is over, however it came to that: nothing of it stays behind."""

@@ -29,7 +29,7 @@ first_byte = Histogram(
 )
 overhead = Histogram(
     "gateway_overhead_seconds",
-    "The gateway's own time until the answer's head; only with server.overhead_header.",
+    "The gateway's own time until the answer's head, without waits for others.",
     ["model", "upstream"],
     buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
 )

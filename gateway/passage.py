@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from gateway import metrics
 from gateway.capture import EndMarker
 from gateway.envelope import Envelope
 from gateway.errors import RequestRefused, error_body
@@ -37,8 +36,8 @@ _CODES = {Ended.UPSTREAM_TIMEOUT: 504}
 class Passage:
     """A request, its client, and how far its answer has gone.
 
-    ``cross_origin`` are headers of ours for a browser; they stand in the place of the upstream's. ``overhead`` is none
-    unless the gateway's own time is measured.
+    ``cross_origin`` are headers of ours for a browser; they stand in the place of the upstream's. ``overhead_told``
+    says that the answer's head tells the gateway's own time.
     """
 
     __slots__ = (
@@ -58,6 +57,7 @@ class Passage:
         "idle_s",
         "method",
         "overhead",
+        "overhead_told",
         "path",
         "place",
         "raw_path",
@@ -77,6 +77,7 @@ class Passage:
         flight: Flight,
         flights: Flights,
         clock: Callable[[], float],
+        overhead: Overhead,
     ) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
@@ -87,7 +88,8 @@ class Passage:
         self.grant = grant
         self.flight = flight
         self.cross_origin: list[Header] = []
-        self.overhead: Overhead | None = None
+        self.overhead = overhead
+        self.overhead_told = False
         self.first_byte_s = self.idle_s = NEVER
         self.started = False
         self.watch: Watch | None = None
@@ -105,14 +107,12 @@ class Passage:
     async def body(self) -> bytes:
         """The whole request body. Raises ``RequestRefused`` when it, or all of them, are too large."""
         self._flights.announced(self.envelope.content_length)
-        if self.overhead is not None:
-            self.overhead.stop()
+        self.overhead.stop()
         message = await self._receive()
         data = self._piece(message, 0)
         if message["more_body"]:
             data = await self._all(data)
-        if self.overhead is not None:
-            self.overhead.go()
+        self.overhead.go()
         return data
 
     async def _all(self, first: bytes) -> bytes:
@@ -208,8 +208,7 @@ class Passage:
     def _prepare(self, answer: Answer, *, usage_added: bool) -> Message:
         """Note what the answer is, and make its head."""
         self._answering = True
-        if self.overhead is not None:
-            self.overhead.go()
+        self.overhead.go()
         flight = self.flight
         without = _CROSS_ORIGIN if self.cross_origin else frozenset()
         headers = answer_headers(answer.headers, without=without)
@@ -247,9 +246,8 @@ class Passage:
 
         headers = [*answer_headers(answer.headers), (b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
         headers.append((CALL_ID, flight.id.encode()))
-        if self.overhead is not None:
-            self.overhead.go()
-            headers.append(self._measured(self.overhead))
+        self.overhead.go()
+        headers += self._measured()
         ended = await Tunnel(client, line, flight, touched).carry(headers)
         flight.deadline = NEVER
         await self._commit(ended)
@@ -257,16 +255,14 @@ class Passage:
     async def _begin(self, start: Message) -> None:
         if not self.started:
             self.started = True
-            if self.overhead is not None:
-                start["headers"].append(self._measured(self.overhead))
+            start["headers"] += self._measured()
             await self._send(start)
 
-    def _measured(self, overhead: Overhead) -> Header:
-        """Count the gateway's own time, and tell it."""
-        seconds = overhead.read()
-        if (call := self.flight.call) is not None:
-            metrics.overhead.labels(call.pattern, call.upstream).observe(seconds)
-        return header(seconds)
+    def _measured(self) -> list[Header]:
+        """Count the gateway's own time; the header that tells it, if it shall be told."""
+        seconds = self.overhead.read()
+        self._flights.headed(self.flight, seconds)
+        return [header(seconds)] if self.overhead_told else []
 
     async def _body(self, data: bytes, *, more: bool) -> None:
         if data or not more:
@@ -308,8 +304,7 @@ class Passage:
         self, status: int, message: str, kind: str, code: str, ended: Ended, extra: list[Header] | None = None
     ) -> None:
         """Send an error in OpenAI's shape, once its record is durable."""
-        if self.overhead is not None:
-            self.overhead.go()
+        self.overhead.go()
         body = error_body(message, kind, code)
         flight = self.flight
         flight.status = status

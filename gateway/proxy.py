@@ -90,7 +90,8 @@ class Proxy:
         self._sticky: Sticky | None = None
         self.take_up(routes)
         self._attempts = Attempts(client, clock, waiting)
-        self._timer = self._attempts.waiting.clock if settings.server.overhead_header else None
+        self._timer = self._attempts.waiting.clock
+        self._overhead_told = settings.server.overhead_header
         self._no_content = settings.capture == "metadata"
         self._refuse_when_full = settings.journal.on_full == "refuse"
 
@@ -105,7 +106,7 @@ class Proxy:
         self, place: Place, scope: Message, receive: Receive, send: Send, cross_origin: list[Header]
     ) -> None:
         """Serve one request. Raises ``RequestRefused`` only before it was accepted."""
-        overhead = Overhead(self._timer) if self._timer is not None else None
+        overhead = Overhead(self._timer)
         envelope, grant = self._gate.open(scope["headers"], scope["query_string"], keyed=keyed(place))
         if self._refuse_when_full and self._journal.full:
             raise RequestRefused(
@@ -113,9 +114,9 @@ class Proxy:
             )
         self._journal.accept()
         flight = Flight(self._ids.next(), asyncio.current_task())
-        passage = Passage(scope, receive, send, place, envelope, grant, flight, self._flights, self._clock)
+        passage = Passage(scope, receive, send, place, envelope, grant, flight, self._flights, self._clock, overhead)
         passage.cross_origin = cross_origin
-        passage.overhead = overhead
+        passage.overhead_told = self._overhead_told
         self._flights.start(flight)
         ended = Ended.REJECTED
         try:
@@ -306,8 +307,7 @@ class Proxy:
         passage.idle_s = times.idle
         if times.total is not None:
             passage.flight.total_deadline = self._clock() + times.total
-        if passage.overhead is not None:
-            passage.overhead.stop()
+        passage.overhead.stop()
 
     def _describe(self, passage: Passage) -> None:
         """A call that ended before it was read is still told by what its head said."""

@@ -1,4 +1,4 @@
-"""What the gateway tells of its own time: others' time is not in it, and off is off. The clock moves by hand."""
+"""What the gateway tells of its own time: others' time is not in it, and off it is still counted. The clock is ours."""
 
 from __future__ import annotations
 
@@ -45,13 +45,19 @@ def measured() -> tuple[float, float]:
     return found[0] or 0.0, found[1] or 0.0
 
 
-async def test_off_there_is_no_header_and_nothing_is_counted(tmp_path: Path) -> None:
-    """Neither on an answer nor on an error of ours."""
-    before = measured()
-    async with running(tmp_path) as gateway:
-        for path in (CHAT, "/v1/../up"):
-            assert (await send(gateway, request(path, chat()))).header(NAME) is None
-    assert measured() == before
+async def test_off_there_is_no_header_and_the_metric_counts(tmp_path: Path) -> None:
+    """An answer as an error of ours, each once, with what the header would have told."""
+    count, seconds = measured()
+    clock = Time()
+    async with running(tmp_path, waiting=clock.waiting) as gateway:
+        for number, path in enumerate((CHAT, "/v1/../up"), 1):
+            gateway.journal.hold = True
+            asking = asyncio.create_task(send(gateway, request(path, chat())))
+            await gateway.journal.arrived(number)
+            clock.at += 0.25
+            gateway.journal.release()
+            assert (await asking).header(NAME) is None
+    assert measured() == (count + 2, pytest.approx(seconds + 0.5))
 
 
 @pytest.mark.parametrize(("server", "told"), [({}, []), (ON, ["0.000"])])
