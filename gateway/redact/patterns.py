@@ -25,7 +25,6 @@ _NET = (
         0.98,
         # The look-behind lets a match begin only at a word's start, so that a long word without @ is read once.
         re.compile(r"(?<![\w.%+'-])[\w.%+'-]++@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}"),
-        ("@",),
     ),
     Rule(
         "EMAIL_ADDRESS",
@@ -34,7 +33,6 @@ _NET = (
             r"(?i)(?<![\w.+-])[\w.+-]{1,64}\s{0,2}[\[({]\s{0,2}at\s{0,2}[\])}]\s{0,2}[\w-]{1,63}"
             r"(?:(?:\s{0,2}[\[({]\s{0,2}dot\s{0,2}[\])}]\s{0,2}|\.)[\w-]{2,63}){1,4}"
         ),
-        ("at]", "at)", "at}", "at ]", "at )"),
     ),
     Rule(
         "IP_ADDRESS",
@@ -42,22 +40,18 @@ _NET = (
         re.compile(
             r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?![\w]|\.\d)"
         ),
-        (".",),
-        digits=True,
         check=_an_ip,
     ),
     Rule(
         "IP_ADDRESS",
         0.95,
         re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])"),
-        (":",),
         check=lambda value: len(value) > 4 and _an_ip(value),
     ),
     Rule(
         "MAC_ADDRESS",
         0.96,
         re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])"),
-        (":", "-"),
     ),
 )
 
@@ -66,13 +60,11 @@ _URL = (
         "URL",
         0.7,
         re.compile(r"(?i)(?<![\w@])(?:https?|ftp|wss?)://[^\s<>\"'`{}|\\^\[\]]{2,2000}[^\s<>\"'`{}|\\^\[\].,;:!?)*]"),
-        ("://",),
     ),
     Rule(
         "URL",
         0.7,
         re.compile(r"(?i)(?<![\w@./-])www\.(?:[\w-]{1,63}\.){1,6}[a-z]{2,24}(?:/[^\s<>\"'`{}|\\^\[\]]{0,2000})?"),
-        ("www.",),
     ),
 )
 
@@ -82,7 +74,6 @@ _OPAQUE = (
         "MEDIA",
         1.0,
         re.compile(r"data:[\w.+-]{1,40}/[\w.+-]{1,60}(?:;[\w=.-]{1,60}){0,4};base64,[A-Za-z0-9+/=_-]*+"),
-        (";base64,",),
     ),
     Rule(
         "MEDIA",
@@ -93,9 +84,7 @@ _OPAQUE = (
     Rule(
         "NUMBERS",
         1.0,
-        re.compile(r"(?:-?\d++(?:\.\d++)?+(?:[eE][+-]?\d++)?+\s{0,4}+,\s{0,16}+){32,}+"),
-        (",",),
-        digits=True,
+        re.compile(r"(?<![\d.])(?:-?\d++(?:\.\d++)?+(?:[eE][+-]?\d++)?+\s{0,4}+,\s{0,16}+){32,}+"),
     ),
 )
 
@@ -104,42 +93,33 @@ _CUED = (
         "ID_NUMBER",
         0.75,
         re.compile(
-            r"(?i:\b(?:passport|licen[cs]e|account|acct|policy|member(?:ship)?|patient|tax|tin|vat|nhs|medicare|aadhaar"
+            r"(?i:(?<!\w)(?:passport|licen[cs]e|account|acct|policy|member(?:ship)?|patient|tax|tin|vat|nhs|medicare|aadhaar"
             r"|routing|national id|identity card|customer id|driver'?s? id|ssn|social security)"
             r"(?:\s{1,2}(?:number|no\b\.?|num|card|id|code|#))?)"
             r"\s{0,2}(?:is|was|[:=#])?\s{0,2}[\"']?"
             r"(?P<value>(?=[A-Z0-9 -]{0,12}\d{3})[A-Z0-9](?:[ -]?[A-Z0-9]){3,19})(?![a-z])"
         ),
-        digits=True,
         group="value",
-        needs=(
-            *("passport", "license", "licence", "account", "acct", "policy", "member", "patient", "tax", "tin", "vat"),
-            *("nhs", "medicare", "aadhaar", "routing", "national id", "identity", "customer id", "driver", "ssn"),
-            "social security",
-        ),
         check=lambda value: sum(char.isdigit() for char in value) >= 4,
     ),
     Rule(
         "DATE_OF_BIRTH",
         0.8,
         re.compile(
-            r"(?i:\b(?:d\.?o\.?b\.?|date of birth|birth ?date|birthday|born)\b"
+            r"(?i:(?<!\w)(?:d\.?o\.?b\.?|date of birth|birth ?date|birthday|born)\b"
             r"[\s:=\"'-]{0,4}(?:is|was|on|in)?\s{0,2})"
             r"(?P<value>\d{1,4}[-/. ](?:\d{1,2}|[A-Za-z]{3,9})[-/. ,]{1,2}\d{1,4}"
             r"|[A-Z][a-z]{2,8}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4})"
         ),
-        ("dob", "d.o.b", "birth", "born"),
-        digits=True,
         group="value",
     ),
     Rule(
         "CVV",
         0.8,
         re.compile(
-            r"(?i:\b(?:cvv2?|cvc2?|security code|pin(?: code| number)?)\b)[\s:=\"'-]{0,4}(?:is\s{1,2})?(\d{3,6})(?!\d)"
+            r"(?i:(?<!\w)(?:cvv2?|cvc2?|security code|pin(?: code| number)?)\b)"
+            r"[\s:=\"'-]{0,4}(?:is\s{1,2})?(\d{3,6})(?!\d)"
         ),
-        ("cvv", "cvc", "security code", "pin"),
-        digits=True,
         group=1,
     ),
 )
@@ -156,7 +136,6 @@ _ADDRESS = (
         "STREET_ADDRESS",
         0.8,
         re.compile(r"(?<![\w.,])\d{1,5}[A-Za-z]?(?:[-/]\d{1,4})?,? (?:[NSEW]\.? )?" + _WORDS + _STREET + r"(?!\w)"),
-        digits=True,
     ),
     Rule(
         "STREET_ADDRESS",
@@ -166,18 +145,15 @@ _ADDRESS = (
             r"(?<![\w.,])(?!(?:19|20)\d\d )\d{2,5} (?:[A-ZÀ-ÞĀ-Ž][\w'-]{2,30} ){1,3}(?!(?:19"
             r"|20)\d\d\b)\d{1,4}[a-zA-Z]?(?![\w.,:%])"
         ),
-        digits=True,
     ),
     Rule(
         "STREET_ADDRESS",
         0.7,
         re.compile(
-            r"(?i:\b(?:address(?: is|:)|(?:lives?|lived|living|located|resid(?:es|ed|ing)|staying) (?:at|on)"
+            r"(?i:(?<!\w)(?:address(?: is|:)|(?:lives?|lived|living|located|resid(?:es|ed|ing)|staying) (?:at|on)"
             r"|(?:ship|deliver)(?:ped|ed)?"
             r" to)\s{1,4})(?P<value>\d{1,5}[A-Za-z]?,? [^\n.;!?]{4,80})"
         ),
-        ("address", "liv", "locat", "resid", "stay", "ship", "deliver"),
-        digits=True,
         group="value",
     ),
     Rule(
@@ -189,7 +165,6 @@ _ADDRESS = (
             r"|vägen|väg"
             r"|vej|gade|veien|vei|tie|katu|kuja|polku|utca|út|ulica) \d{1,4}[a-zA-Z]?(?!\w)"
         ),
-        digits=True,
     ),
     Rule(
         "STREET_ADDRESS",
@@ -199,7 +174,6 @@ _ADDRESS = (
             r" (?:(?:de|del|di|da|do|des|du|la|le|los|las|dos"
             r"|della) ){0,2}(?:[A-ZÀ-Ý][\w'.-]{1,30} ){1,3},? ?\d{1,5}(?!\w)"
         ),
-        digits=True,
     ),
     Rule(
         "STREET_ADDRESS",
@@ -208,30 +182,26 @@ _ADDRESS = (
             r"(?<!\w)(?:(?:[Aa]pt|[Aa]partment|[Ss]uite|[Uu]nit|[Ff]lat|[Hh]ouse|[Hh]olding|[Rr]oom)\.?(?: [Nn]o\.?)?,?"
             r" ?#?\d{1,5}[A-Za-z]?|P\.? ?O\.? Box \d{1,6}|PSC \d{1,5},? Box \d{1,6}|(?:APO|FPO|DPO) A[AEP] \d{5})(?!\w)"
         ),
-        digits=True,
     ),
     Rule(
         "STREET_ADDRESS",
         0.7,
         # A state or country code, then its postal code
         re.compile(r"(?<!\w)[A-Z]{2},? (\d{5}(?:-\d{4})?|[A-Z]\d[A-Z] ?\d[A-Z]\d)(?!\w)"),
-        digits=True,
         group=1,
     ),
     Rule(
         "STREET_ADDRESS",
         0.7,
         re.compile(r"(?<!\w)(?:[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}|[ABCEGHJ-NPRSTVXY]\d[A-Z] \d[A-Z]\d)(?!\w)"),
-        digits=True,
     ),
     Rule(
         "STREET_ADDRESS",
         0.7,
         re.compile(
-            r"(?i:\b(?:zip|postal|post|postcode|zip ?code|pin ?code)(?: code)?)[\s:=#-]{1,3}(?:is\s)?([A-Z0-9-]{3,8})\b"
+            r"(?i:(?<!\w)(?:zip|postal|post|postcode|zip ?code|pin ?code)(?: code)?)"
+            r"[\s:=#-]{1,3}(?:is\s)?([A-Z0-9-]{3,8})\b"
         ),
-        ("zip", "post", "pin"),
-        digits=True,
         group=1,
         check=lambda value: any(char.isdigit() for char in value),
     ),
@@ -242,7 +212,6 @@ _DIGIT_HEAVY = Rule(
     "NUMBER",
     0.3,
     re.compile(r"(?<!\S)\S*\d\S*"),
-    digits=True,
     check=lambda value: sum(char.isdigit() for char in value) >= 3,
 )
 

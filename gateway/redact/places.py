@@ -46,10 +46,10 @@ def _a_place(value: str) -> bool:
     return first.lower() not in NOT_NAMES and len(value) > 2
 
 
-def _after(cue: str, needs: str) -> Rule:
+def _after(cue: str) -> Rule:
     """A place that follows a cue."""
     pattern = re.compile(rf"(?<!\w)(?i:{cue})[ \t]{{1,3}}(?P<value>{_NAME})")
-    return Rule("LOCATION", 0.65, pattern, tuple(needs.split()), group="value", check=_a_place)
+    return Rule("LOCATION", 0.65, pattern, group="value", check=_a_place)
 
 
 _CUES = (
@@ -57,20 +57,15 @@ _CUES = (
         r"(?:mov(?:e|ed|ing)|relocat(?:e|ed|ing)|return(?:ed|ing)?|travel(?:l?ed|l?ing)?|fl(?:y|ew|ying)|driv(?:e|ing)"
         r"|went|trip|flights?|tickets?|train|bus|emigrat(?:e|ed)|immigrat(?:e|ed))(?: back| here| there| home)?"
         r" (?:to|from|into|via)",
-        "mov relocat return travel fly flew flight driv went trip ticket train bus migrat",
     ),
     _after(
         r"(?:arriv(?:e|ed|es|ing) (?:at|in)|(?:liv(?:e|es|ed|ing)|resid(?:e|es|ed|ing)|stay(?:s|ed|ing)?"
         r"|located|based|headquartered|born(?: and raised)?|raised|grew up|settled|stationed|stranded|holidays?"
         r"|vacation|home|house|flat|apartment|office|branch|store|warehouse|business trip|i am|i'm) in)",
-        "arriv liv resid stay locat based headquarter born raised grew settled station strand holiday vacation"
-        " home house flat apartment office branch store warehouse trip am i'm",
     ),
     _after(
         r"(?:(?:home ?town|home city|(?:the )?(?:city|town|village|municipality|province|district|state|capital)) of"
         r"|home city|visit(?:ed|ing)?|where:|venue:|location:|city:|country:|destination:|hometown:|birthplace:)",
-        "home city town village municipality province district state capital visit where: venue: location: country:"
-        " destination: birthplace:",
     ),
 )
 _COUNTRIES = Rule("LOCATION", 0.6, re.compile(rf"(?<![\w.@-])(?:{'|'.join(map(re.escape, COUNTRIES))})(?![\w@])"))
@@ -88,7 +83,7 @@ class AddressRecogniser:
 
     _ANCHOR = re.compile(rf"(?<!\w)(?:{_UNIT})(?!\w)")
     _BEFORE = re.compile(rf"[^\n,;:!?()\"]{{0,60}}\d[^\n;:!?()\"]{{0,30}}?{_BREAK}?[ \t]*$")
-    _CUE = re.compile(r"(?i:\b(?:to|at|in|on|is|with|address|by|of|near|and|from)\s)")
+    _CUE = re.compile(r"(?i:(?<!\w)(?:to|at|in|on|is|with|address|by|of|near|and|from)\s)")
     _PART = re.compile(
         rf"(?:{_BREAK}){{1,3}}(?P<name>[^\W\d_][^\n,;:!?\"<>{{}}\[\]=]{{0,38}}?)?"
         rf"(?:[ \t]*(?P<code>{_CODE}))?(?=[ \t]*(?:,|\r?\n|[.;?!]?(?:\s|$)))"
@@ -153,13 +148,12 @@ _STREETS = (
         0.7,
         # the bus drops you off at 10963 Rua Vinte e Cinco de Setembro 1257; lives on Via dei Fiorentini 17
         re.compile(
-            r"(?i:\b(?:liv(?:e|es|ed|ing)|locat(?:ed|ion)|address|offices?|branch|shop|restaurant|send|ship(?:ped)?"
+            r"(?i:(?<!\w)(?:liv(?:e|es|ed|ing)|locat(?:ed|ion)|address|offices?|branch|shop|restaurant|send|ship(?:ped)?"
             r"|deliver(?:ed)?|return|taxi|drops? you off|enter|mov(?:e|ed|ing)|resid(?:e|es|ing)|corner|meet|parked?)"
-            r"\b[^\n.!?;]{0,40}?\b(?:at|on|to|in|is|of|with|same|following)[?: ]{1,3})"
+            r"\b[^\n.!?;]{0,40}?(?<!\w)(?:at|on|to|in|is|of|with|same|following)[?: ]{1,3})"
             r"(?P<value>(?:\d{1,5}[A-Za-z]? )?(?:[^\W\d_][\w'’.-]{0,30} ){1,5}\d{1,5}[A-Za-z]?\b\.?"
             r"(?:,? [A-Z]\w+ [A-Z]\w+)?)"
         ),
-        digits=True,
         group="value",
         check=lambda value: _looks_like_a_street(value),
     ),
@@ -168,7 +162,6 @@ _STREETS = (
         0.75,
         # as a line of its own, with the code before it: 20789 Allika 46
         re.compile(r"(?m)^[>?* \t]{0,5}(?P<value>\d{3,5} (?:[^\W\d_][\w'’.-]{1,30} ){1,4}\d{1,4}\.?)[ \t]*$"),
-        digits=True,
         group="value",
     ),
 )

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from gateway.redact.prefilter import Finder, Prefilter, encoded
+
 
 class Span(NamedTuple):
     """A piece of a text, end exclusive: what it is, how sure (0..1), and whose word that is."""
@@ -37,11 +39,7 @@ Check = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A pattern that tells one entity.
-
-    ``needs``: one of these must occur in the lower-cased text, else the pattern is not tried. ``group`` is the part
-    that is removed. ``check`` has the last word on that part.
-    """
+    """A pattern that tells one entity. ``group`` is what is removed; ``check`` has the last word on it."""
 
     entity: str
     score: float
@@ -52,15 +50,14 @@ class Rule:
     check: Check | None = None
 
 
-_DIGIT = re.compile(r"\d")
-
-
 class RuleRecogniser:
-    """Rules tried one after the other, each only where its cheap precondition holds."""
+    """Rules tried one after the other, those only that the prefilter lets through."""
 
     def __init__(self, name: str, rules: Sequence[Rule]) -> None:
         self._name = name
-        self._rules = tuple(rules)
+        self.rules = tuple(rules)
+        self._prefilter = Prefilter([rule.pattern for rule in rules])
+        self._finders = [Finder(rule.pattern) for rule in rules]
 
     @property
     def name(self) -> str:
@@ -69,14 +66,10 @@ class RuleRecogniser:
 
     def find(self, text: str) -> Iterator[Span]:
         """Every match of every rule."""
-        lowered = text.lower()
-        has_digit = _DIGIT.search(text) is not None
-        for rule in self._rules:
-            if rule.digits and not has_digit:
-                continue
-            if rule.needs and not any(need in lowered for need in rule.needs):
-                continue
-            for match in rule.pattern.finditer(text):
+        data = encoded(text)
+        for number in self._prefilter.may(data):
+            rule = self.rules[number]
+            for match in self._finders[number].matches(text, data):
                 start, end = match.span(rule.group)
                 if start < end and (rule.check is None or rule.check(text[start:end])):
                     yield Span(start, end, rule.entity, rule.score, self._name)
