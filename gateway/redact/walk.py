@@ -1,71 +1,36 @@
-"""Every leaf of a call's JSON with its path template, and the tree made anew from what became of the leaves."""
+"""Every leaf of a call's JSON with its path template: what is text, what is structure, what is only counted."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from gateway.identity import Pseudonyms
 from gateway.raw import Json
 from gateway.redact import media, policy
 from gateway.redact.deadline import RedactionFailed
-from gateway.redact.normalise import normalise
 from gateway.redact.recogniser import Span
-from gateway.redact.scan import Scanned, Scanner
+from gateway.redact.scan import Scanned, SpanCache
+from gateway.redact.tree import Inner, Items, Kept, Leaf, Pairs, Part, Tree, leaves, rebuilt
 
 BIG_INT_BITS = 4_096
 """Beyond this an integer is not written out: Python refuses over 4,300 digits."""
+PARTS_DEPTH = 2
+"""Where a request's lists hold its messages, tools and the like."""
 _DIGITS_OF_SOMEONE = 6
 
 
-@dataclass(slots=True)
-class Leaf:
-    """A text, key or number that went through the recognisers. ``kept`` is what stands there when nothing is found."""
-
-    path: str
-    text: str
-    scanned: Scanned
-    kept: Json
-
-
-@dataclass(slots=True)
-class Kept:
-    """Structure, a pseudonym or a summary: said as it is."""
-
-    value: Json
-
-
-@dataclass(slots=True)
-class Inner:
-    """JSON that stood inside a string."""
-
-    tree: Tree
-
-
-@dataclass(slots=True)
-class Items:
-    """A list."""
-
-    items: list[Tree] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Pairs:
-    """An object: keys are text too."""
-
-    pairs: list[tuple[Leaf | Kept, Tree]] = field(default_factory=list)
-
-
-Tree = Leaf | Kept | Inner | Items | Pairs
-
-
 class Walker:
-    """Goes through a JSON value once. ``tick`` is called at every leaf and may raise to stop."""
+    """Goes through JSON values. ``seen`` knows the parts of requests that held nothing.
 
-    def __init__(self, scanner: Scanner, pseudonyms: Pseudonyms, tick: Callable[[], None]) -> None:
-        self._scanner = scanner
+    ``tick`` is called at every leaf and may raise to stop.
+    """
+
+    def __init__(self, seen: SpanCache, pseudonyms: Pseudonyms, tick: Callable[[], None]) -> None:
+        self._seen = seen
         self._pseudonyms = pseudonyms
         self._tick = tick
 
@@ -82,6 +47,8 @@ class Walker:
         if (counted := media.summary(key, path, value, self._pseudonyms)) is not None:
             return Kept(counted)
         if isinstance(value, dict):
+            if depth == PARTS_DEPTH and (part := self._part(value, path)) is not None:
+                return part
             return self._object(value, path, depth)
         if isinstance(value, list | tuple):
             return Items([self.walk(item, f"{path}[]", key, depth + 1) for item in value])
@@ -89,6 +56,27 @@ class Walker:
         if isinstance(value, int | float):
             return self._number(value, path, key)
         return self._string(str(value), path, key, depth)
+
+    def _part(self, value: dict[str, Json], path: str) -> Part | None:
+        if not path.startswith("request.") or not path.endswith("[]"):
+            return None
+        try:
+            encoded = msgspec.json.encode(value)
+        except (TypeError, ValueError):  # lone surrogates
+            return None
+        part = Part(None, path, value, encoded, self._seen.hash(path.encode() + b"\0" + encoded, "part"))
+        if self._seen.get(part.mark) is None:
+            self.open(part)
+        return part
+
+    def open(self, part: Part) -> None:
+        """Give a part its tree, that of one seen before too."""
+        part.tree = self._object(part.value, part.path, PARTS_DEPTH)
+
+    def close(self, part: Part) -> None:
+        """Remember a part that held nothing, so that it need not be opened again."""
+        if part.tree is not None and _harmless(part, list(leaves(part.tree))):
+            self._seen.put(part.mark, ())
 
     def _object(self, value: dict[str, Json], path: str, depth: int) -> Pairs:
         pairs: list[tuple[Leaf | Kept, Tree]] = []
@@ -103,25 +91,15 @@ class Walker:
             return Kept(key)
         # A key is a name of something, unless it is written as people write.
         words = not (" " in key and any(char.isupper() for char in key))
-        return Leaf(f"{path}.*", key, self._scanner.scan(key, words=words), key)
+        return Leaf(f"{path}.*", key, key, words=words)
 
     def _string(self, value: str, path: str, key: str, depth: int) -> Tree:
         if value in policy.WORDS:
             return Kept(value)
         inner = _parsed(value)
         if inner is not None:
-            return Inner(self.walk(inner, path, key, depth + 1))
-        scanned = self._scanner.scan(value)
-        return Leaf(path, value, self._hinted(scanned, key), value)
-
-    def _hinted(self, scanned: Scanned, key: str) -> Scanned:
-        """A value whose key says what it is goes whole, unless a recogniser took it whole already."""
-        entity, text = policy.hint(key), scanned.form.text
-        if entity is None or not text.strip() or len(text) > policy.HINT_LENGTH:
-            return scanned
-        if len(scanned.spans) == 1 and (scanned.spans[0].start, scanned.spans[0].end) == (0, len(text)):
-            return scanned
-        return Scanned(scanned.form, (Span(0, len(text), entity, 0.9, "keys"),))
+            return Inner(self.walk(inner, path, key, depth + 1), value)
+        return Leaf(path, value, value, key)
 
     def _number(self, value: int | float, path: str, key: str) -> Tree:
         if isinstance(value, int) and value.bit_length() > BIG_INT_BITS:
@@ -130,16 +108,51 @@ class Walker:
             return Kept(str(value))
         if policy.keeps_number(path, value):
             return Kept(value)
-        text = str(value)
-        scanned = Scanned(normalise(text), ())
-        found = self._scanner.scan(text, words=True).spans
-        entity = policy.hint(key)
-        if found:
-            best = max(found, key=lambda span: span.score)
-            scanned = Scanned(scanned.form, (best._replace(start=0, end=len(text)),))
-        elif entity or sum(char.isdigit() for char in text) >= _DIGITS_OF_SOMEONE:
-            scanned = Scanned(scanned.form, (Span(0, len(text), entity or "NUMBER", 0.5, "numbers"),))
-        return Leaf(path, text, scanned, value)
+        return Leaf(path, str(value), value, key, words=True)
+
+
+def settle(leaf: Leaf, scanned: Scanned) -> None:
+    """Give a leaf what was found in its text, and what its key and kind say beyond that."""
+    spans = scanned.spans
+    if not isinstance(leaf.kept, str):
+        spans = _of_number(leaf, spans)
+    elif not leaf.words and (entity := policy.hint(leaf.key)) is not None:
+        spans = _hinted(scanned, entity)
+    leaf.scanned = scanned if spans is scanned.spans else scanned.with_spans(spans)
+
+
+def _of_number(leaf: Leaf, found: Sequence[Span]) -> tuple[Span, ...]:
+    """A number goes whole or not at all."""
+    entity, length = policy.hint(leaf.key), len(leaf.text)
+    if found:
+        best = max(found, key=lambda span: span.score)
+        return (best._replace(start=0, end=length),)
+    if entity or sum(char.isdigit() for char in leaf.text) >= _DIGITS_OF_SOMEONE:
+        return (Span(0, length, entity or "NUMBER", 0.5, "numbers"),)
+    return ()
+
+
+def _hinted(scanned: Scanned, entity: str) -> tuple[Span, ...]:
+    """A value whose key says what it is goes whole, unless a recogniser took it whole already."""
+    text, spans = scanned.form.text, scanned.spans
+    if not text.strip() or len(text) > policy.HINT_LENGTH:
+        return spans
+    if len(spans) == 1 and (spans[0].start, spans[0].end) == (0, len(text)):
+        return spans
+    return (Span(0, len(text), entity, 0.9, "keys"),)
+
+
+def _harmless(part: Part, texts: list[Leaf]) -> bool:
+    """Whether nothing was found, nothing would be said otherwise, and each word stands in the JSON as it is read.
+
+    By the last, a copy of a value found elsewhere can be looked for in the JSON itself.
+    """
+    if any(leaf.scanned is None or leaf.scanned.spans for leaf in texts):
+        return False
+    if part.tree is None or rebuilt(part.tree, lambda leaf: leaf.kept) != part.value:
+        return False
+    words = {word for leaf in texts if leaf.scanned for word in leaf.scanned.words()}
+    return all(word.encode("utf-8", "surrogatepass") in part.encoded for word in words)
 
 
 def _at_identity(path: str, key: str) -> bool:
@@ -157,54 +170,3 @@ def _parsed(value: str) -> Json:
         return json.loads(bare)
     except (ValueError, RecursionError):
         return None
-
-
-def leaves(tree: Tree) -> Iterator[Leaf]:
-    """Every leaf, keys first, in the order of the text."""
-    match tree:
-        case Leaf():
-            yield tree
-        case Inner(inner):
-            yield from leaves(inner)
-        case Items(items):
-            for item in items:
-                yield from leaves(item)
-        case Pairs(pairs):
-            for key, item in pairs:
-                yield from leaves(key)
-                yield from leaves(item)
-        case _:
-            return
-
-
-def rebuilt(tree: Tree, said: Callable[[Leaf], Json]) -> Json:
-    """The JSON value with every leaf replaced by what ``said`` makes of it."""
-    match tree:
-        case Leaf():
-            return said(tree)
-        case Kept(value):
-            return value
-        case Inner(inner):
-            return dumped(rebuilt(inner, said))
-        case Items(items):
-            return [rebuilt(item, said) for item in items]
-        case Pairs(pairs):
-            made: dict[str, Json] = {}
-            for key, item in pairs:
-                made[_unused(str(rebuilt(key, said)), made)] = rebuilt(item, said)
-            return made
-
-
-def _unused(key: str, made: dict[str, Json]) -> str:
-    """Two keys that became one are told apart, so that neither value is lost."""
-    if key not in made:
-        return key
-    number = 2
-    while f"{key}~{number}" in made:
-        number += 1
-    return f"{key}~{number}"
-
-
-def dumped(value: Json) -> str:
-    """Compact JSON in readable script."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

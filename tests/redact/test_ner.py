@@ -13,7 +13,7 @@ import pytest
 from gateway.errors import MissingExtra
 from gateway.identity import Pseudonyms
 from gateway.model import WITHHELD, Usage
-from gateway.redact import Redactor, ner
+from gateway.redact import Redactor, models
 from gateway.redact.ner import CHUNK, OVERLAP, chunks
 from tests.redact.conftest import chat, exchange
 
@@ -87,7 +87,7 @@ def test_without_the_extra_the_command_that_installs_it_is_named(
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    monkeypatch.setattr(ner, "_load", ner._load.__wrapped__)  # as in a process that has not loaded it
+    monkeypatch.setattr(models, "_load", models._load.__wrapped__)  # as in a process that has not loaded it
     with pytest.raises(MissingExtra, match=r"pip install .*presidio-analyzer=="):
         Redactor("standard", pseudonyms)
 
@@ -95,7 +95,7 @@ def test_without_the_extra_the_command_that_installs_it_is_named(
 def test_nothing_is_fetched(pseudonyms: Pseudonyms, monkeypatch: pytest.MonkeyPatch) -> None:
     """Making a redactor and using it opens no connection."""
     pytest.importorskip("presidio_analyzer")
-    monkeypatch.setattr(ner, "_load", ner._load.__wrapped__)  # as in a process that has not loaded it
+    monkeypatch.setattr(models, "_load", models._load.__wrapped__)  # as in a process that has not loaded it
 
     def refuse(*_: object) -> None:
         raise AssertionError("a connection was tried")

@@ -65,7 +65,7 @@ FOUND = [
     ("Best regards,\nRubija Kovac", "Rubija Kovac", "PERSON"),
     ("আমার নাম রহিম উদ্দিন", "রহিম উদ্দিন", "PERSON"),
     ("see data:image/png;base64,iVBORw0KGgo= here", "data:image/png;base64,iVBORw0KGgo=", "MEDIA"),
-    ("[" + "12, " * 40 + "12]", "12, " * 39 + "12,", "NUMBERS"),
+    ("[" + "12, " * 40 + "12]", "12, " * 40 + "12", "NUMBERS"),
 ]
 
 LEFT = [

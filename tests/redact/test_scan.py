@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 
 from gateway.redact import Span
-from gateway.redact.scan import CACHED_FROM, Scanner, SpanCache
+from gateway.redact.scan import Scanner, SpanCache
 
 
 class Counting:
@@ -27,7 +27,7 @@ def test_a_repeated_message_is_searched_once() -> None:
     """A chat resends its history: only new text costs."""
     counting = Counting()
     scanner = Scanner([counting])
-    text = "words " * CACHED_FROM
+    text = "words " * 64
     assert scanner.scan(text).spans == scanner.scan(text).spans
     assert counting.asked == 1
 
@@ -35,9 +35,9 @@ def test_a_repeated_message_is_searched_once() -> None:
 def test_the_cache_holds_no_text() -> None:
     """Hashes and positions alone remain."""
     scanner = Scanner([Counting()])
-    scanner.scan("SECRET-TEXT " * CACHED_FROM)
+    scanner.scan("SECRET-TEXT " * 64)
     gc.collect()
-    held = repr(list(scanner._cache._known.items()))
+    held = repr(list(scanner.cache._known.items()))
     assert "SECRET" not in held
 
 
