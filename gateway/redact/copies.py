@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from typing import NamedTuple
 
 import re2
 
@@ -18,11 +19,39 @@ from gateway.redact.recogniser import Span
 from gateway.redact.scan import Scanned
 from gateway.redact.spans import resolve
 
+SPELT = 8
+"""Bytes that a character takes in JSON at the most: ``&nbsp;``, ``\\u00a0``."""
 _WORD = re.compile(r"\w+")
+_BEFORE = re.compile(rb"(?<!\\)[0-9A-Za-z_]\Z")
+_AFTER = re.compile(rb"[0-9A-Za-z]")
 SHORTEST = 3
 """Characters below which a value is too common to be looked for elsewhere."""
 PART = 4
 """Characters from which one word of a person's name is looked for on its own."""
+
+
+class Value(NamedTuple):
+    """A value, what it is, and its words in UTF-8."""
+
+    text: str
+    span: Span
+    words: list[bytes]
+
+    def near(self, data: bytes) -> bool:
+        """Whether its words stand one after the other near each other, whatever stands between them."""
+        first, *rest = self.words
+        at = data.find(first)
+        while at >= 0:
+            end, limit = at + len(first), at + SPELT * len(self.text)
+            for word in rest:
+                place = data.find(word, end, limit)
+                end = place + len(word)
+                if place < 0:
+                    break
+            else:
+                return True
+            at = data.find(first, at + 1)
+        return False
 
 
 class Copies:
@@ -31,7 +60,7 @@ class Copies:
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._by_word: defaultdict[str, list[tuple[str, Span]]] = defaultdict(list)
-        self._telling: set[str] = set()
+        self._by_telling: defaultdict[str, list[Value]] = defaultdict(list)
 
     def __bool__(self) -> bool:
         return bool(self._seen)
@@ -39,22 +68,27 @@ class Copies:
     def learn(self, scanned: Scanned) -> None:
         """Take up the values of a text, all of them before the first search."""
         for span, value in scanned.values():
-            self._add(value, span)
-            if span.entity == "PERSON":
-                for part in _WORD.findall(value):
-                    if len(part) >= PART and part[0].isupper():
-                        self._add(part, span)
+            self.learn_value(value, span)
 
-    def _add(self, value: str, span: Span) -> None:
-        first = _WORD.search(value)
-        if len(value) < SHORTEST or value in self._seen or first is None:
+    def learn_value(self, value: str, span: Span) -> None:
+        """Take up a value; ``span`` tells what it is."""
+        if value in self._seen or not self._add(value, span) or span.entity != "PERSON":
             return
+        for part in _WORD.findall(value):
+            if len(part) >= PART and part[0].isupper():
+                self._add(part, span)
+
+    def _add(self, value: str, span: Span) -> bool:
+        words = _WORD.findall(value)
+        if len(value) < SHORTEST or value in self._seen or not words:
+            return False
         if value.islower() and value.isalpha() and len(value) < PART:
-            return
+            return False
         self._seen.add(value)
         # the value as it stands from its first word on: what precedes is punctuation
-        self._by_word[first.group()].append((value[first.start() :], span))
-        self._telling.add(max(_WORD.findall(value), key=len))
+        self._by_word[words[0]].append((value[value.index(words[0]) :], span))
+        self._by_telling[max(words, key=len)].append(Value(value, span, [encoded(word) for word in words]))
+        return True
 
     @cached_property
     def _words(self) -> re2._Regexp:
@@ -62,11 +96,19 @@ class Copies:
 
     @cached_property
     def _screen(self) -> re2._Regexp:
-        return _any_of(self._telling)
+        return _any_of(self._by_telling)
 
-    def may(self, data: bytes) -> bool:
-        """Whether a text in UTF-8, or JSON with its words as they are, may hold any of the values."""
-        return bool(self._seen) and self._screen.search(data) is not None
+    def hits(self, data: bytes) -> Iterator[tuple[int, Value]]:
+        """Where in JSON in which each word stands as it is read a value may stand, by its longest word. Some do not."""
+        for found in self._screen.finditer(data) if self._seen else ():
+            start, end = found.span()
+            if not _BEFORE.search(data, max(0, start - 2), start) and not _AFTER.match(data, end):
+                yield from ((start, value) for value in self._by_telling[data[start:end].decode()])
+
+    def beyond(self, text: str) -> list[Value]:
+        """The values that may stand where another does and reach beyond it, or are told better."""
+        words = _WORD.findall(text)
+        return [value for word in set(words) for value in self._by_telling.get(word, ()) if value.text != text]
 
     def mark(self, scanned: Scanned) -> Scanned:
         """The text with its own spans and those of copies."""
@@ -90,7 +132,8 @@ class Copies:
 
 
 def _any_of(words: Iterable[str]) -> re2._Regexp:
-    return re2.compile(b"|".join(re2.escape(encoded(word)) for word in words))
+    """Of several at a place, the longest."""
+    return re2.compile(b"|".join(re2.escape(encoded(word)) for word in sorted(words, key=len, reverse=True)))
 
 
 def _starts(text: str, words: re2._Regexp) -> Iterator[int]:

@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from gateway import metrics, telemetry
 from gateway.identity import Pseudonyms
 from gateway.model import WITHHELD, Attempt, Finding, Record, Score, Usage
@@ -15,16 +17,17 @@ from gateway.redact.copies import Copies, learned
 from gateway.redact.deadline import Deadline, RedactionFailed
 from gateway.redact.names import name_recognisers
 from gateway.redact.normalise import printable
+from gateway.redact.parts import uncovered
 from gateway.redact.patterns import digit_heavy_recognisers, pattern_recognisers
 from gateway.redact.placeholder import LARGEST, Placeholders
 from gateway.redact.places import place_recognisers
 from gateway.redact.recogniser import Recogniser, Span
-from gateway.redact.scan import Scanned, Scanner, Text
+from gateway.redact.scan import CACHE_ITEMS, Memory, Scanned, Scanner, Text
 from gateway.redact.secrets import secret_recognisers
-from gateway.redact.tree import Leaf, Tree, dumped, leaves, parts, rebuilt
+from gateway.redact.tree import Leaf, Part, Tree, dumped, leaves, parts, pieces, rebuilt
 from gateway.redact.walk import Walker, settle
 
-VERSION = 2
+VERSION = 3
 """Counts up when what is found changes; part of ``Record.redaction``."""
 REDACTED = "[redacted]"
 """Stands for a short field whose value is none of the known ones."""
@@ -45,9 +48,10 @@ class Redactor:
         pseudonyms: Pseudonyms,
         extra_recognisers: Sequence[Recogniser] = (),
         timeout: float = 30.0,
+        memory: int = CACHE_ITEMS,
     ) -> None:
         """``profile``: ``fast``; ``standard`` with NER, or ``strict``, which takes all that it doubts (both raise
-        ``MissingExtra``). ``timeout``: seconds a call."""
+        ``MissingExtra``). ``timeout``: seconds a call. ``memory``: texts and finds that are remembered, none with 0."""
         if profile not in PROFILES:
             raise ValueError(f"profile: expected one of {', '.join(PROFILES)}")
         self._pseudonyms = pseudonyms
@@ -61,8 +65,8 @@ class Redactor:
 
             prose = (NerRecogniser(SpacyModel(), self._deadline.check, strict=strict), *place_recognisers())
             patterns += digit_heavy_recognisers() if strict else ()
-        self._scanner = Scanner(patterns, prose, self._deadline.check)
-        self._walker = Walker(self._scanner.cache, pseudonyms, self._deadline.check)
+        self._scanner = Scanner(patterns, prose, self._deadline.check, memory)
+        self._walker = Walker(Memory(memory), pseudonyms, self._deadline.check)
         self._version = f"{profile}/{VERSION}"
 
     def spans(self, text: str) -> list[Span]:
@@ -194,18 +198,11 @@ class Redactor:
     def _bodies(self, exchange: Exchange) -> tuple[str, str, tuple[Finding, ...], Copies]:
         """Both texts, redacted with one set of placeholders. Two passes: find in all leaves, then cut from all."""
         trees = self._trees(exchange)
-        texts = [leaf for tree in trees if tree for leaf in leaves(tree)]
-        self._scan(texts)
-        copies = learned(leaf.scanned for leaf in texts if leaf.scanned)
-        for part in parts(trees[0]) if trees[0] else ():
-            if part.tree is None and copies.may(part.encoded):
-                self._walker.open(part)
-                self._scan([*leaves(part.tree)] if part.tree else [])
-            elif part.tree is not None:
-                self._walker.close(part)
+        self._scan([leaf for tree in trees if tree for leaf in leaves(tree)])
+        copies = self._copies(trees)
         rendering = _Rendering(copies, self._deadline.check, self._numbering(exchange.call.session))
         made = [
-            _withheld(value) if tree is None else _written(rebuilt(tree, rendering.said), value)
+            _withheld(value) if tree is None else _written(rebuilt(tree, rendering.said, rendering.cut), value)
             for tree, value in zip(trees, (exchange.request, exchange.response), strict=True)
         ]
         return made[0], made[1], tuple(rendering.findings.values()), copies
@@ -220,6 +217,29 @@ class Redactor:
             # A stream that could not be put together: a value may lie cut in two where no recogniser sees it.
             trees[1] = None
         return trees
+
+    def _copies(self, trees: Sequence[Tree | None]) -> Copies:
+        """What was found in all texts; parts read before are opened when their cuts do not cover all copies of it."""
+        copies = Copies()
+        known: list[Part] = []
+        for piece in (piece for tree in trees if tree for piece in pieces(tree)):
+            if isinstance(piece, Leaf):
+                assert piece.scanned is not None
+                copies.learn(piece.scanned)
+                continue
+            known.append(piece)
+            for cut, value in zip(piece.cuts or (), piece.values, strict=True):
+                if not cut.copy:
+                    copies.learn_value(value, cut.span)
+        for part in parts(trees[0]) if trees[0] else ():
+            if part.tree is not None:
+                self._walker.close(part)
+        for part, others in zip(known, uncovered(known, copies), strict=True):
+            if others and not self._walker.recall(part, others):
+                self._walker.open(part)
+                self._scan([*leaves(part)])
+                self._walker.close(part, others)
+        return copies
 
     def _scan(self, texts: Sequence[Leaf]) -> None:
         found = self._scanner.scan_all([Text(leaf.text, leaf.words) for leaf in texts])
@@ -256,18 +276,29 @@ class _Rendering:
 
     def text(self, leaf: Leaf, scanned: Scanned) -> str:
         """The source text with every span's source range replaced."""
-        pieces, at = [], 0
+        made, at = [], 0
         for span, value in scanned.values():
             start, end = scanned.form.source(span.start, span.end)
             if start < at:
                 start = at  # two spans within one source character share its placeholder's place
-            placeholder = self._placeholders.of(span.entity, value)
-            pieces += [leaf.text[at:start], placeholder]
+            made += [leaf.text[at:start], self._placeholder(leaf.path, span, value)]
             at = max(at, end)
-            if len(self.findings) < MAX_FINDINGS:
-                found = Finding(leaf.path, span.entity, span.name, round(span.score, 2))
-                self.findings.setdefault((leaf.path, placeholder), found)
-        return printable("".join([*pieces, leaf.text[at:]]))
+        return printable("".join([*made, leaf.text[at:]]))
+
+    def cut(self, part: Part) -> Json:
+        """The JSON of a part read before, with placeholders."""
+        self._tick()
+        made, at = [], 0
+        for cut, value in zip(part.cuts or (), part.values, strict=True):
+            made += [part.encoded[at : cut.start], cut.said(self._placeholder(cut.path, cut.span, value))]
+            at = cut.end
+        return msgspec.Raw(b"".join([*made, part.encoded[at:]]))
+
+    def _placeholder(self, path: str, span: Span, value: str) -> str:
+        placeholder = self._placeholders.of(span.entity, value)
+        if (path, placeholder) not in self.findings and len(self.findings) < MAX_FINDINGS:
+            self.findings[path, placeholder] = Finding(path, span.entity, span.name, round(span.score, 2))
+        return placeholder
 
 
 class _Fields:

@@ -1,40 +1,49 @@
 """Text as the recognisers see it, with the exact way back to the text as it stands. PURE.
 
 A value can be spelt so that a pattern does not see it: full-width or Bangla digits, zero-width characters between
-letters, JSON's ``\\u09e7``, ``%40`` in an address, ``&#64;`` in a page. All are undone here, and every character of the
-result knows which characters of the source it came from, so that what is found is cut out of the source whole.
+letters, Cyrillic letters in a Latin word, JSON's ``\\u09e7``, ``%40`` in an address, ``&#64;`` in a page. All are
+undone here, one in another too, and every character of the result knows which characters of the source it came from,
+so that what is found is cut out of the source whole.
 """
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 
-_SPECIAL = re.compile(
-    r"\\++u[0-9a-fA-F]{4}(?:\\++u[dD][c-fC-F][0-9a-fA-F]{2})?+"  # JSON escapes, at any depth of quoting
-    r"|\\++x[0-9a-fA-F]{2}"
-    r"|\\++[nrtbf\"'/]"
-    r"|(?:%[0-9a-fA-F]{2})++"
-    r"|&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});"
-    r"|[A-Za-z][\u0300-\u036f]++"
-    r"|[^\x00-\x7f]"
+from gateway.redact import escapes
+from gateway.redact.confusables import SYMBOLS, latin
+from gateway.redact.escapes import Change
+
+LAYERS = 4
+"""Escapes within escapes that are undone, such as ``%252540``."""
+
+# Ranges without a character that folding changes, which need not be looked through: Han, Hangul, surrogates, private
+_PLAIN = ((0x3400, 0x9FFF), (0xAC00, 0xF8FF))
+# Source: Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties.txt, but for what category Cf says already
+_IGNORABLE = (
+    (0x034F, 0x034F),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x2065, 0x2065),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFF8),
+    (0xE0000, 0xE0FFF),
 )
-_BLANKS = {"n": "\n", "r": "\n", "t": "\t", "b": " ", "f": " "}
-_ALIKE = str.maketrans(
-    {
-        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-"),
-        **dict.fromkeys("\u2018\u2019\u201b\u02bc\u00b4", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e", '"'),
-        **dict.fromkeys("\u2028\u2029\u0085", "\n"),
-        "\u2024": ".",
-        "\u3002": ".",
-    }
-)
+# White letters on black, which NFKC leaves: in circles, in squares
+_BLACK = {first + at: chr(ord("A") + at) for first in (0x1F150, 0x1F170) for at in range(26)}
+_ALIKE = {**_BLACK, **SYMBOLS}
+# ASCII, then Latin, Greek, Cyrillic, Armenian and where else look-alikes of Latin letters are: scripts whose letters
+# are whole without marks or composed with them. On letters of other scripts, such as Bangla's, all marks stay.
+_SPARE = " -~\u00c0-\u058f\u13a0-\u13ff\u1d00-\u1dbf\u1e00-\u1fff\u2c60-\u2cff\ua4d0-\ua4ff\ua720-\ua7ff"
+_ROW = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,80 +62,128 @@ class Normalised:
 
 
 def normalise(text: str) -> Normalised:
-    """NFKC, digits of every script to ASCII, dashes and quotes unified, invisible characters gone, escapes undone."""
-    if text.isascii() and not ("\\" in text or "%" in text or "&" in text):
+    """NFKC, digits of every script to ASCII, look-alikes unified, invisible characters gone, escapes undone."""
+    if text.isascii() and not escapes.escaped(text):
         return Normalised(text)
+    form = _plain(Normalised(text))
+    for _ in range(LAYERS):
+        changes = escapes.changes(form.text) if escapes.escaped(form.text) else []
+        form = _changed(form, changes)
+        undone = {piece for _, _, piece in changes}
+        if undone <= escapes.APART:
+            break
+        if not all(map(str.isascii, undone)):
+            form = _plain(form)
+    return replace(form, text=latin(form.text))
+
+
+def _plain(form: Normalised) -> Normalised:
+    """Every character folded, every letter with its marks."""
+    if form.text.isascii():
+        return form
+    tokens = _foldable().finditer(form.text)
+    form = _changed(form, [(token.start(), token.end(), fold(token.group())) for token in tokens])
+    if _marks().search(form.text) is None:
+        return form
+    tokens = _marked().finditer(form.text)
+    return _changed(form, [(token.start(), token.end(), _unmarked(token.group())) for token in tokens])
+
+
+def _changed(form: Normalised, changes: Iterable[Change]) -> Normalised:
+    """The text with its ranges replaced, the map back kept exact: each new character comes from its whole range."""
+    text, starts, ends = form.text, form.starts, form.ends
     pieces: list[str] = []
-    starts, ends = array("q"), array("q")
-    at = 0
-    for match in _SPECIAL.finditer(text):
-        begin, end = match.span()
-        if begin > at:
-            pieces.append(text[at:begin])
-            starts.extend(range(at, begin))
-            ends.extend(range(at + 1, begin + 1))
-        for piece, first, last in _undone(match.group(), begin, end):
-            pieces.append(piece)
-            starts.extend([first] * len(piece))
-            ends.extend([last] * len(piece))
+    at, mapped = 0, -1
+    new_starts, new_ends = array("i"), array("i")
+    for begin, end, piece in changes:
+        pieces += (text[at:begin], piece)
         at = end
+        if end - begin == len(piece) == 1:
+            continue  # one for one: the map stays
+        if starts is None or ends is None:
+            starts, ends = _row(0, len(text)), _row(1, len(text) + 1)
+        mapped = max(mapped, 0)
+        new_starts += starts[mapped:begin]
+        new_starts += starts[begin : begin + 1] * len(piece)
+        new_ends += ends[mapped:begin]
+        new_ends += ends[end - 1 : end] * len(piece)
+        mapped = end
     if not pieces:
-        return Normalised(text)
+        return form
     pieces.append(text[at:])
-    starts.extend(range(at, len(text)))
-    ends.extend(range(at + 1, len(text) + 1))
-    return Normalised("".join(pieces), starts, ends)
+    if mapped < 0 or starts is None or ends is None:
+        return Normalised("".join(pieces), starts, ends)
+    new_starts += starts[mapped:]
+    new_ends += ends[mapped:]
+    return Normalised("".join(pieces), new_starts, new_ends)
 
 
-def _undone(token: str, begin: int, end: int) -> Iterator[tuple[str, int, int]]:
-    """What a special token stands for, each piece with its source range."""
-    if token[0] == "%":
-        yield from _percent(token, begin)
-        return
-    if token[0] == "\\":
-        yield fold(_escape(token)), begin, end
-        return
-    yield fold(html.unescape(token) if token[0] == "&" else token), begin, end
+def _row(first: int, last: int) -> array[int]:
+    return _short_row()[first:last] if last <= _ROW else array("i", range(first, last))
 
 
-def _escape(token: str) -> str:
-    bare = token.lstrip("\\")
-    if bare[0] == "x" and len(bare) == 3:
-        return chr(int(bare[1:], 16))
-    if bare[0] != "u":
-        return _BLANKS.get(bare[0], bare[0])
-    units = [int(unit[1:5], 16) for unit in re.split(r"\\+", bare)]
-    if len(units) == 2 and 0xD800 <= units[0] < 0xDC00:
-        return chr(0x10000 + ((units[0] - 0xD800) << 10) + (units[1] - 0xDC00))
-    return "".join(map(chr, units))
-
-
-def _percent(token: str, begin: int) -> Iterator[tuple[str, int, int]]:
-    """Percent-encoded UTF-8; each character covers three source characters a byte."""
-    at = begin
-    for char in bytes.fromhex(token.replace("%", "")).decode("utf-8", "surrogateescape"):
-        width = 3 * (len(char.encode("utf-8")) if not 0xDC80 <= ord(char) <= 0xDCFF else 1)
-        yield fold(char), at, at + width
-        at += width
+@cache
+def _short_row() -> array[int]:
+    return array("i", range(_ROW))
 
 
 @lru_cache(maxsize=16_384)
-def fold(token: str) -> str:
-    """One character, or a letter with its marks, in its plain form; empty when it is invisible."""
-    plain = unicodedata.normalize("NFKC", token.translate(_ALIKE)).translate(_ALIKE)
+def fold(char: str) -> str:
+    """One character in its plain form; empty when it is invisible."""
+    plain = unicodedata.normalize("NFKC", char.translate(_ALIKE)).translate(_ALIKE)
     return "".join(_digit(char) for char in plain if not _invisible(char))
 
 
 def _digit(char: str) -> str:
-    value = unicodedata.decimal(char, None)
+    value = None if char.isascii() else unicodedata.digit(char, None)
     return char if value is None else str(value)
 
 
 def _invisible(char: str) -> bool:
     code = ord(char)
-    return (
-        unicodedata.category(char) == "Cf" or 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF or code == 0x034F
+    return unicodedata.category(char) == "Cf" or any(low <= code <= high for low, high in _IGNORABLE)
+
+
+def _unmarked(token: str) -> str:
+    """A character with as many of its marks as Unicode has one letter for: é and ế, no struck-out digit."""
+    if token[0].isascii() and not token[0].isalpha():
+        return token[0]
+    return unicodedata.normalize("NFC", token)[0]
+
+
+@cache
+def _foldable() -> re.Pattern[str]:
+    """Every character that folding changes, as a set, for which re scans fast. Beyond the BMP: every character."""
+    codes = [code for code in range(0x80, 0x10000) if not any(low <= code <= high for low, high in _PLAIN)]
+    return re.compile(
+        f"[{_set([code for code in codes if fold.__wrapped__(chr(code)) != chr(code)])}\U00010000-\U0010ffff]"
     )
+
+
+@cache
+def _mark_set() -> str:
+    return _set([code for code in range(0x300, 0x10000) if unicodedata.category(chr(code)) in ("Mn", "Me")])
+
+
+@cache
+def _marks() -> re.Pattern[str]:
+    return re.compile(f"[{_mark_set()}]")
+
+
+@cache
+def _marked() -> re.Pattern[str]:
+    return re.compile(f"[{_SPARE}][{_mark_set()}]++")
+
+
+def _set(codes: list[int]) -> str:
+    """The inside of a character class."""
+    ranges: list[list[int]] = []
+    for code in codes:
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return "".join(f"\\u{low:04x}-\\u{high:04x}" for low, high in ranges)
 
 
 def printable(text: str) -> str:

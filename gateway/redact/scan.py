@@ -6,16 +6,19 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from gateway.redact.fragments import decoded
 from gateway.redact.normalise import Normalised, normalise
 from gateway.redact.recogniser import Recogniser, Span
 from gateway.redact.spans import resolve
 
+FRAGMENT_DEPTH = 2
+"""How many encodings in one another are undone: base64 in base64."""
 LONG = 256
 """Characters from which a span is no prose."""
-CACHE_SPANS = 200_000
-"""Spans and texts that are remembered together, some 40 MB at the most."""
+CACHE_ITEMS = 100_000
+"""Texts and what was found in them that one memory holds, some 20 MB at the most."""
 
 _WORD = re.compile(r"\w+")
 _MACHINE_WORD = re.compile(r"[a-z0-9_.:/@#$%+=-]*", re.ASCII)
@@ -58,32 +61,35 @@ class Scanned:
         return Scanned(self.text, tuple(spans), self._form)
 
 
-class SpanCache:
-    """Least recently used spans by keyed hash of what they were found in. Holds no text."""
+Item = TypeVar("Item")
 
-    def __init__(self, limit: int = CACHE_SPANS) -> None:
+
+class Memory(Generic[Item]):
+    """What was found, by keyed hash of what it was found in; the least recently used is forgotten. Holds no text."""
+
+    def __init__(self, limit: int = CACHE_ITEMS) -> None:
         self._key = os.urandom(32)
         self._limit = limit
         self._size = 0
-        self._known: dict[bytes, tuple[Span, ...]] = {}
+        self._known: dict[bytes, tuple[Item, ...]] = {}
 
     def hash(self, data: bytes, kind: str) -> bytes:
         """The key of some bytes, of a kind of their own."""
         return hashlib.blake2b(data, key=self._key, person=kind.encode()[:16], digest_size=16).digest()
 
-    def get(self, key: bytes) -> tuple[Span, ...] | None:
-        """The spans found before, if they are still known."""
-        spans = self._known.pop(key, None)
-        if spans is not None:
-            self._known[key] = spans
-        return spans
+    def get(self, key: bytes) -> tuple[Item, ...] | None:
+        """What was found before, if it is still known."""
+        items = self._known.pop(key, None)
+        if items is not None:
+            self._known[key] = items
+        return items
 
-    def put(self, key: bytes, spans: tuple[Span, ...]) -> None:
+    def put(self, key: bytes, items: tuple[Item, ...]) -> None:
         """Remember; forget the oldest when there are too many."""
         if key in self._known:
             return
-        self._known[key] = spans
-        self._size += 1 + len(spans)
+        self._known[key] = items
+        self._size += 1 + len(items)
         while self._size > self._limit and self._known:
             gone = self._known.pop(next(iter(self._known)))
             self._size -= 1 + len(gone)
@@ -109,11 +115,12 @@ class Scanner:
         patterns: Sequence[Recogniser],
         prose: Sequence[Recogniser] = (),
         tick: Callable[[], None] = lambda: None,
+        memory: int = CACHE_ITEMS,
     ) -> None:
         self._patterns = tuple(patterns)
         self._prose = tuple(prose)
         self._tick = tick
-        self.cache = SpanCache()
+        self._cache = Memory[Span](memory)
 
     def scan(self, text: str, *, words: bool = False) -> Scanned:
         """Normalise and search one text."""
@@ -126,18 +133,18 @@ class Scanner:
         fresh: dict[bytes, Text] = {}
         for key, each in zip(keys, texts, strict=True):
             if key not in made:
-                spans = self.cache.get(key)
+                spans = self._cache.get(key)
                 made[key] = Scanned(each.text, spans or ())
                 if spans is None:
                     fresh[key] = each
         self._find([made[key] for key in fresh], [self._is_prose(each) for each in fresh.values()])
         for key in fresh:
-            self.cache.put(key, made[key].spans)
+            self._cache.put(key, made[key].spans)
         return [made[key] for key in keys]
 
     def _key(self, text: Text) -> bytes:
         kind = "prose" if self._is_prose(text) else "words"
-        return self.cache.hash(text.text.encode("utf-8", "surrogatepass"), kind)
+        return self._cache.hash(text.text.encode("utf-8", "surrogatepass"), kind)
 
     def _is_prose(self, text: Text) -> bool:
         return not text.words and bool(self._prose) and _MACHINE_WORD.fullmatch(text.text) is None
@@ -153,10 +160,15 @@ class Scanner:
         for scanned, spans in zip(texts, found, strict=True):
             scanned.spans = tuple(resolve(scanned.form.text, spans))
 
-    def _by_pattern(self, text: str) -> Iterator[Span]:
+    def _by_pattern(self, text: str, depth: int = 0) -> Iterator[Span]:
         self._tick()
         for recogniser in self._patterns:
             yield from recogniser.find(text)
+        for fragment in decoded(text) if depth < FRAGMENT_DEPTH else ():
+            inside = self._by_pattern(normalise(fragment.text).text, depth + 1)
+            best = max(inside, key=lambda span: span.score, default=None)
+            if best is not None:
+                yield best._replace(start=fragment.start, end=fragment.end)
 
 
 def _read(recogniser: Recogniser, texts: Sequence[str]) -> Sequence[Iterable[Span]]:

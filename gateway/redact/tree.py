@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from gateway.raw import Json
 from gateway.redact.scan import Scanned
+
+if TYPE_CHECKING:
+    from gateway.redact.parts import Cut
 
 
 @dataclass(slots=True)
@@ -36,10 +40,10 @@ class Kept:
 
 @dataclass(slots=True)
 class Inner:
-    """JSON that stood inside a string."""
+    """JSON that stood inside a string, in one of ``STYLES``, or in none of them."""
 
     tree: Tree
-    text: str
+    style: Style | None
 
 
 @dataclass(slots=True)
@@ -60,37 +64,53 @@ class Pairs:
 class Part:
     """An object that a request's list holds: a message, a tool. ``mark`` is the keyed hash by which it is known again.
 
-    Without a tree it was read before and held nothing; ``encoded`` is its JSON.
+    One that was read before has its ``cuts``, places in its JSON ``encoded``, and their ``values``; any other a tree.
     """
 
-    tree: Tree | None
     path: str
     value: dict[str, Json]
     encoded: bytes
     mark: bytes
+    cuts: tuple[Cut, ...] | None = None
+    values: list[str] = field(default_factory=list)
+    tree: Tree | None = None
 
 
 Tree = Leaf | Kept | Inner | Items | Pairs | Part
 
 
-def leaves(tree: Tree) -> Iterator[Leaf]:
-    """Every leaf, keys first, in the order of the text."""
+def pieces(tree: Tree) -> list[Leaf | Part]:
+    """Every leaf, keys first, and each part that was read before, in the order of the text."""
+    found: list[Leaf | Part] = []
+    _gather(tree, found)
+    return found
+
+
+def _gather(tree: Tree, found: list[Leaf | Part]) -> None:
     match tree:
         case Leaf():
-            yield tree
+            found.append(tree)
         case Inner(inner, _):
-            yield from leaves(inner)
+            _gather(inner, found)
         case Items(items):
             for item in items:
-                yield from leaves(item)
+                _gather(item, found)
         case Pairs(pairs):
             for key, item in pairs:
-                yield from leaves(key)
-                yield from leaves(item)
-        case Part(inner) if inner is not None:
-            yield from leaves(inner)
+                _gather(key, found)
+                _gather(item, found)
+        case Part():
+            if tree.tree is None:
+                found.append(tree)
+            else:
+                _gather(tree.tree, found)
         case _:
             return
+
+
+def leaves(tree: Tree) -> list[Leaf]:
+    """Every leaf of what has a tree."""
+    return [piece for piece in pieces(tree) if isinstance(piece, Leaf)]
 
 
 def parts(tree: Tree) -> Iterator[Part]:
@@ -108,37 +128,45 @@ def parts(tree: Tree) -> Iterator[Part]:
             return
 
 
-def rebuilt(tree: Tree, said: Callable[[Leaf], Json]) -> Json:
-    """The JSON value, each leaf replaced by what ``said`` makes of it, a part without a tree as ``msgspec.Raw``."""
+def rebuilt(tree: Tree, said: Callable[[Leaf], Json], cut: Callable[[Part], Json] = lambda part: part.value) -> Json:
+    """The JSON value with every leaf replaced by what ``said`` makes of it, parts read before by what ``cut`` does."""
     match tree:
         case Leaf():
             return said(tree)
         case Kept(value):
             return value
-        case Inner(inner, text):
-            return _again(rebuilt(inner, said), text)
+        case Inner(inner, written):
+            made = rebuilt(inner, said, cut)
+            return written.dumped(made) if written else dumped(made)
         case Items(items):
-            return [rebuilt(item, said) for item in items]
+            return [rebuilt(item, said, cut) for item in items]
         case Pairs(pairs):
-            made: dict[str, Json] = {}
+            named: dict[str, Json] = {}
             for key, item in pairs:
-                made[_unused(str(rebuilt(key, said)), made)] = rebuilt(item, said)
-            return made
-        case Part(None, _, _, encoded):
-            return msgspec.Raw(encoded)
-        case Part(inner):
-            assert inner is not None
-            return rebuilt(inner, said)
+                named[_unused(str(rebuilt(key, said, cut)), named)] = rebuilt(item, said, cut)
+            return named
+        case Part():
+            return cut(tree) if tree.tree is None else rebuilt(tree.tree, said, cut)
 
 
-def _again(value: Json, text: str) -> str:
-    """JSON for inside a string: as it was spelt, if that is a way in which nothing but the value can hide."""
-    for spaced in (False, True):
-        for escaped in (False, True):
-            separators = (", ", ": ") if spaced else (",", ":")
-            if text == (made := json.dumps(value, ensure_ascii=escaped, separators=separators)):
-                return made
-    return dumped(value)
+class Style(NamedTuple):
+    """A way in which JSON is written; nothing but the value can hide in it."""
+
+    spaced: bool
+    escaped: bool
+
+    def dumped(self, value: Json) -> str:
+        """The value in this style."""
+        separators = (", ", ": ") if self.spaced else (",", ":")
+        return json.dumps(value, ensure_ascii=self.escaped, separators=separators)
+
+
+STYLES = tuple(Style(spaced, escaped) for spaced in (True, False) for escaped in (False, True))
+
+
+def style(value: Json, text: str) -> Style | None:
+    """The style in which a text tells a value."""
+    return next((each for each in STYLES if each.dumped(value) == text), None)
 
 
 def _unused(key: str, made: dict[str, Json]) -> str:

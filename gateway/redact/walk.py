@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -12,24 +13,26 @@ from gateway.identity import Pseudonyms
 from gateway.raw import Json
 from gateway.redact import media, policy
 from gateway.redact.deadline import RedactionFailed
+from gateway.redact.parts import Cut, cuts, values
 from gateway.redact.recogniser import Span
-from gateway.redact.scan import Scanned, SpanCache
-from gateway.redact.tree import Inner, Items, Kept, Leaf, Pairs, Part, Tree, leaves, rebuilt
+from gateway.redact.scan import Memory, Scanned
+from gateway.redact.tree import Inner, Items, Kept, Leaf, Pairs, Part, Tree, style
 
 BIG_INT_BITS = 4_096
 """Beyond this an integer is not written out: Python refuses over 4,300 digits."""
 PARTS_DEPTH = 2
 """Where a request's lists hold its messages, tools and the like."""
 _DIGITS_OF_SOMEONE = 6
+_NONE: Mapping[str, Span] = MappingProxyType({})
 
 
 class Walker:
-    """Goes through JSON values. ``seen`` knows the parts of requests that held nothing.
+    """Goes through JSON values. ``seen`` remembers parts of requests that were read.
 
     ``tick`` is called at every leaf and may raise to stop.
     """
 
-    def __init__(self, seen: SpanCache, pseudonyms: Pseudonyms, tick: Callable[[], None]) -> None:
+    def __init__(self, seen: Memory[Cut], pseudonyms: Pseudonyms, tick: Callable[[], None]) -> None:
         self._seen = seen
         self._pseudonyms = pseudonyms
         self._tick = tick
@@ -64,19 +67,36 @@ class Walker:
             encoded = msgspec.json.encode(value)
         except (TypeError, ValueError):  # lone surrogates
             return None
-        part = Part(None, path, value, encoded, self._seen.hash(path.encode() + b"\0" + encoded, "part"))
-        if self._seen.get(part.mark) is None:
+        part = Part(path, value, encoded, self._seen.hash(path.encode() + b"\0" + encoded, "part"))
+        if not self._known(part):
             self.open(part)
         return part
+
+    def _known(self, part: Part) -> bool:
+        part.cuts = self._seen.get(part.mark)
+        if part.cuts:
+            part.values = values(part)
+        return part.cuts is not None
 
     def open(self, part: Part) -> None:
         """Give a part its tree, that of one seen before too."""
         part.tree = self._object(part.value, part.path, PARTS_DEPTH)
 
-    def close(self, part: Part) -> None:
-        """Remember a part that held nothing, so that it need not be opened again."""
-        if part.tree is not None and _harmless(part, list(leaves(part.tree))):
-            self._seen.put(part.mark, ())
+    def recall(self, part: Part, others: Mapping[str, Span]) -> bool:
+        """Give a part seen before the cuts it had when these values of others stood in it; false: none are known."""
+        part.mark = self._marked(part.mark, others)
+        return self._known(part)
+
+    def close(self, part: Part, others: Mapping[str, Span] = _NONE) -> None:
+        """Remember where to cut a part whose leaves were scanned, or that it cannot be cut."""
+        never = self._seen.hash(part.mark, "never")
+        if self._seen.get(never) is None:
+            made = cuts(part, others)
+            self._seen.put(never if made is None else part.mark, made or ())
+
+    def _marked(self, mark: bytes, others: Mapping[str, Span]) -> bytes:
+        told = sorted((value, *span[2:]) for value, span in others.items())
+        return self._seen.hash(mark + msgspec.json.encode(told), "part")
 
     def _object(self, value: dict[str, Json], path: str, depth: int) -> Pairs:
         pairs: list[tuple[Leaf | Kept, Tree]] = []
@@ -98,7 +118,7 @@ class Walker:
             return Kept(value)
         inner = _parsed(value)
         if inner is not None:
-            return Inner(self.walk(inner, path, key, depth + 1), value)
+            return Inner(self.walk(inner, path, key, depth + 1), style(inner, value))
         return Leaf(path, value, value, key)
 
     def _number(self, value: int | float, path: str, key: str) -> Tree:
@@ -140,19 +160,6 @@ def _hinted(scanned: Scanned, entity: str) -> tuple[Span, ...]:
     if len(spans) == 1 and (spans[0].start, spans[0].end) == (0, len(text)):
         return spans
     return (Span(0, len(text), entity, 0.9, "keys"),)
-
-
-def _harmless(part: Part, texts: list[Leaf]) -> bool:
-    """Whether nothing was found, nothing would be said otherwise, and each word stands in the JSON as it is read.
-
-    By the last, a copy of a value found elsewhere can be looked for in the JSON itself.
-    """
-    if any(leaf.scanned is None or leaf.scanned.spans for leaf in texts):
-        return False
-    if part.tree is None or rebuilt(part.tree, lambda leaf: leaf.kept) != part.value:
-        return False
-    words = {word for leaf in texts if leaf.scanned for word in leaf.scanned.words()}
-    return all(word.encode("utf-8", "surrogatepass") in part.encoded for word in words)
 
 
 def _at_identity(path: str, key: str) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
 
 from gateway.raw import Call, Ended, Reply, Whole
 
@@ -118,6 +120,17 @@ PERSONAL = (
     "{name} moved to {n} Station Road, {town}, so please {deed} {thing} again.",
     "The server at 10.20.{n}.7 still sends {thing} to {mail}.",
 )
+CODE = (
+    "def settle(order, *, retries=3):",
+    "    return [row for row in rows if row.total > 0]",
+    "    logger.info('settled %d rows', len(rows))",
+    "class Ledger(Base):",
+    "    for attempt in range(retries):",
+    '    raise ValueError("nothing to settle")',
+    "import collections, itertools",
+    "    # rounded to the cent, as the contract says",
+    "    if not rows: continue",
+)
 PERSONAL_SHARE = 0.12
 SYSTEM = "You are the assistant of a small trading company. Answer in the language of the question and be brief. " * 4
 
@@ -151,6 +164,48 @@ class Writer:
             yield self._call(said, answer)
             said.append(_said("assistant", answer))
 
+    def rag(self) -> Whole:
+        """A question with 4 KB of passages that were found for it."""
+        passages = "\n\n".join(f"[{number}] {self.text(600)}" for number in range(1, 7))
+        asked = f"Answer from these passages only.\n\n{passages}\n\nQuestion: {self._sentence()}"
+        return self._call([_said("system", SYSTEM), _said("user", asked)], self.text(400))
+
+    def agent(self, turns: int) -> Iterator[Whole]:
+        """A session of tool calls: each call repeats what was asked and answered before, at last about 100 KB."""
+        said: list[dict[str, object]] = [_said("system", SYSTEM * 4), _said("user", self.text(400))]
+        for turn in range(turns):
+            arguments = {
+                "path": f"src/{self._random.choice(DEEDS)}/part_{turn}.py",
+                "from": turn,
+                "query": self.text(60),
+            }
+            asked = {"name": "read_file", "arguments": json.dumps(arguments)}
+            call = {"id": f"call_{turn:04d}", "type": "function", "function": asked}
+            yield self._call(said, "", tool_calls=[call])
+            said.append({"role": "assistant", "content": None, "tool_calls": [call]})
+            said.append({"role": "tool", "tool_call_id": f"call_{turn:04d}", "content": self._result(turn)})
+
+    def embeddings(self) -> Whole:
+        """A batch of 32 texts of 500 characters to embed."""
+        whole = self._call([], "")
+        body = json.dumps({"model": "text-embedding-3-small", "input": [self.text(500) for _ in range(32)]}).encode()
+        vectors = [{"object": "embedding", "index": at, "embedding": [0.125] * 256} for at in range(32)]
+        answer = {
+            "object": "list",
+            "data": vectors,
+            "model": "text-embedding-3-small",
+            "usage": {"prompt_tokens": 4000},
+        }
+        head = json.dumps(answer).encode()
+        call = msgspec.structs.replace(whole.call, path="/v1/embeddings", route="/v1/embeddings", body=body, body_size=len(body))
+        return Whole(call, msgspec.structs.replace(whole.reply, head=head, size=len(head)))
+
+    def _result(self, turn: int) -> str:
+        if turn % 3:
+            return "\n".join(f"{line:4d}  {self._random.choice(CODE)}" for line in range(9)) + "\n" + self._sentence()
+        rows = [{"id": turn * 10 + row, "note": self._sentence(), "done": row % 2 == 0} for row in range(3)]
+        return json.dumps({"rows": rows, "total": len(rows)})
+
     def _sentence(self) -> str:
         pick = self._random.choice
         first, last = pick(FIRST), pick(LAST)
@@ -167,10 +222,17 @@ class Writer:
             n=self._random.randrange(2, 98),
         )
 
-    def _call(self, messages: list[dict[str, str]], answer: str, *, told: bool = True) -> Whole:
+    def _call(
+        self,
+        messages: Sequence[Mapping[str, object]],
+        answer: str,
+        *,
+        told: bool = True,
+        tool_calls: Sequence[Mapping[str, object]] = (),
+    ) -> Whole:
         self._calls += 1
         asked = json.dumps({"model": "gpt-4o-mini", "messages": messages}).encode()
-        answered = json.dumps(_answer(answer, sum(len(one["content"]) for one in messages), told=told)).encode()
+        answered = json.dumps(_answer(answer, len(asked), tool_calls, told=told)).encode()
         call = Call(
             id=f"01930000-0000-7000-8000-{self._calls:012d}",
             started_at=1_750_000_000_000_000_000 + self._calls * 1_000_000,
@@ -196,17 +258,18 @@ class Writer:
         return Whole(call, reply)
 
 
-def _said(role: str, content: str) -> dict[str, str]:
+def _said(role: str, content: str) -> dict[str, object]:
     return {"role": role, "content": content}
 
 
-def _answer(text: str, asked: int, *, told: bool) -> dict[str, object]:
+def _answer(text: str, asked: int, tool_calls: Sequence[Mapping[str, object]], *, told: bool) -> dict[str, object]:
+    message = {**_said("assistant", text), **({"tool_calls": tool_calls} if tool_calls else {})}
     answer: dict[str, object] = {
         "id": "chatcmpl-bench",
         "object": "chat.completion",
         "created": 1_750_000_000,
         "model": "gpt-4o-mini-2024-07-18",
-        "choices": [{"index": 0, "message": _said("assistant", text), "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
     }
     if told:
         used = {"prompt_tokens": asked // 4, "completion_tokens": len(text) // 4}

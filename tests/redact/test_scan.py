@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 
 from gateway.redact import Span
-from gateway.redact.scan import Scanner, SpanCache
+from gateway.redact.scan import Memory, Scanner
 
 
 class Counting:
@@ -37,13 +37,13 @@ def test_the_cache_holds_no_text() -> None:
     scanner = Scanner([Counting()])
     scanner.scan("SECRET-TEXT " * 64)
     gc.collect()
-    held = repr(list(scanner.cache._known.items()))
+    held = repr(list(scanner._cache._known.items()))
     assert "SECRET" not in held
 
 
 def test_the_cache_is_bounded_and_forgets_the_oldest() -> None:
     """Least recently used goes first."""
-    cache = SpanCache(limit=4)
+    cache = Memory[Span](limit=4)
     spans = (Span(0, 1, "A", 0.5, "t"),)
     for key in (b"a", b"b"):
         cache.put(key, spans)
