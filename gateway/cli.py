@@ -180,16 +180,19 @@ def redaction_report(
         Path | None, typer.Option(help="Labelled texts as JSON lines; without it, a few of our own.")
     ] = None,
     profile: Annotated[str | None, typer.Option(help="fast, standard or strict; else the configured one.")] = None,
+    model: Annotated[str | None, typer.Option(help="As redact.model; else the configured one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
 ) -> None:
     """Measure what redaction finds in labelled texts: recall, precision, F2, leak and over-redaction."""
     from gateway import redaction_report as reporting
-    from gateway.redact import PROFILES
 
-    chosen = profile or configuration.load(config).redact.profile
-    if chosen not in PROFILES:
-        raise ConfigError(f"--profile: expected one of {', '.join(PROFILES)}")
-    found = reporting.report(chosen, reporting.rows(file))
+    settings = configuration.load(config).redact
+    if profile is not None and profile not in configuration.PROFILES:
+        raise ConfigError(f"--profile: expected one of {', '.join(configuration.PROFILES)}")
+    chosen = profile or settings.profile
+    if model is not None:
+        settings = settings.model_copy(update={"model": model})
+    found = reporting.report(chosen, reporting.rows(file), settings)
     print(reporting.as_json(found) if as_json else reporting.table(found))
 
 

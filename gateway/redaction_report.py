@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.config import Profile, Redact
 from gateway.errors import ConfigError
 from gateway.identity import Pseudonyms
-from gateway.redact import Redactor
 from gateway.redact.measure import Label, Report, Row, measure
+from gateway.redactors import redactor
 
 _MARKED = re.compile(r"\{([A-Z_]+)\|([^}]*)\}")
 _row = msgspec.json.Decoder(Row)
@@ -54,10 +55,10 @@ def marked(text: str) -> Row:
     return Row(plain + text[at:], tuple(labels))
 
 
-def report(profile: str, labelled: list[Row]) -> Report:
-    """Measure a profile. Raises ``MissingExtra`` when its model is not installed."""
-    redactor = Redactor(profile, Pseudonyms(b"redaction-report"))
-    return measure(profile, redactor.spans, labelled)
+def report(profile: Profile, labelled: list[Row], settings: Redact | None = None) -> Report:
+    """Measure a profile. Raises ``MissingExtra`` or ``ConfigError`` when its model does not load."""
+    made = redactor(profile, settings or Redact(), Pseudonyms(b"redaction-report"))
+    return measure(profile, made.spans, labelled)
 
 
 def table(found: Report) -> str:

@@ -11,7 +11,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from gateway import metrics, telemetry
 from gateway.config import Config, Profile, state_dir
@@ -23,11 +24,15 @@ from gateway.meter import Meter
 from gateway.model import Clean, Record
 from gateway.outbox import Outbox
 from gateway.paths import Layout
-from gateway.raw import Note, Whole
+from gateway.raw import Call, Exchange, Note, Whole
 from gateway.redact import Redactor
+from gateway.redactors import redactor
 from gateway.wire import parse
 
 MAX_ATTEMPTS = 3
+GROUP = 16
+GROUP_BYTES = 1 << 20
+"""Calls, and bytes of them, that are read ahead together."""
 IDLE_S = 0.1
 DRAIN_S = 25.0
 WATCHDOG_GRACE_S = 15.0
@@ -68,6 +73,7 @@ class Worker:
         """``redactors`` by profile: one for each that a call may get."""
         self._config = config
         self._redactors = redactors
+        self._reads_ahead = any(redactor.reads_ahead for redactor in redactors.values())
         self._meter = meter
         self._watchdog = watchdog
 
@@ -75,18 +81,35 @@ class Worker:
         """Process one segment and hand it over. Raises ``OSError`` or ``OutboxError`` when the outbox is full."""
         expired = time.time() - lease.created_at > self._config.journal.max_age
         items: list[Clean] = []
-        for index, entry in lease.entries():
-            if isinstance(entry, Broken) or lease.attempt(index) > MAX_ATTEMPTS:
-                log.warning("quarantined", segment=lease.name, index=index, broken=isinstance(entry, Broken))
-                lease.quarantine(index)
-                continue
-            self._watchdog.begin()
-            items.append(self._clean(entry, expired=expired))
-            self._watchdog.end()
+        for group in _groups(lease.entries()):
+            if self._reads_ahead and not lease.crashed and not expired:
+                lease.attempt(group[0][0])
+                self._watchdog.begin()
+                self._read_ahead([entry for _, entry in group if isinstance(entry, Whole)])
+                self._watchdog.end()
+            for index, entry in group:
+                if isinstance(entry, Broken) or lease.attempt(index) > MAX_ATTEMPTS:
+                    log.warning("quarantined", segment=lease.name, index=index, broken=isinstance(entry, Broken))
+                    lease.quarantine(index)
+                    continue
+                self._watchdog.begin()
+                items.append(self._clean(entry, expired=expired))
+                self._watchdog.end()
         lease.commit(items)
         for item in items:
             if isinstance(item, Record):
                 _count(item)
+
+    def _read_ahead(self, entries: Sequence[Whole]) -> None:
+        """Let each profile's model read the new texts of several calls together, where it has one."""
+        together: defaultdict[Redactor, list[Exchange]] = defaultdict(list)
+        for entry in entries:
+            chosen = self._redactor(entry.call)
+            if chosen.reads_ahead and self._keeps(entry.call):
+                together[chosen].append(parse(entry))
+        for chosen, exchanges in together.items():
+            if len(exchanges) > 1:
+                chosen.read_ahead(exchanges)
 
     def _clean(self, entry: Whole | Note, *, expired: bool) -> Clean:
         if isinstance(entry, Note):
@@ -94,9 +117,29 @@ class Worker:
         with metrics.redact.time():
             exchange = parse(entry)
             usage = self._meter.usage(exchange)
-            keep = not (expired or exchange.call.no_content or self._config.capture == "metadata")
-            profile = self._config.redact.profile_of(exchange.call.key, exchange.call.route)
-            return self._redactors[profile].record(exchange, usage, content=keep)
+            keep = self._keeps(entry.call) and not expired
+            return self._redactor(entry.call).record(exchange, usage, content=keep)
+
+    def _keeps(self, call: Call) -> bool:
+        return not (call.no_content or self._config.capture == "metadata")
+
+    def _redactor(self, call: Call) -> Redactor:
+        return self._redactors[self._config.redact.profile_of(call.key, call.route)]
+
+
+def _groups(entries: Iterable[tuple[int, Whole | Note | Broken]]) -> Iterator[list[tuple[int, Whole | Note | Broken]]]:
+    """Entries of a segment, some at a time: as many as are read ahead, and no more than fit into memory well."""
+    group: list[tuple[int, Whole | Note | Broken]] = []
+    size = 0
+    for index, entry in entries:
+        length = len(entry.call.body) + len(entry.reply.head) if isinstance(entry, Whole) else 0
+        if group and (len(group) == GROUP or size + length > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append((index, entry))
+        size += length
+    if group:
+        yield group
 
 
 def _count(record: Record) -> None:
@@ -122,9 +165,7 @@ def run(config: Config, layout: Layout, index: int) -> None:
     segments = Segments(layout, key)
     outbox = Outbox(layout.outbox)
     pseudonyms = Pseudonyms(key.derive("identity"), plain=config.identity.plain)
-    redactors = {
-        profile: Redactor(profile, pseudonyms, timeout=config.redact.timeout) for profile in config.redact.profiles
-    }
+    redactors = {profile: redactor(profile, config.redact, pseudonyms) for profile in config.redact.profiles}
     worker = Worker(
         config, redactors, Meter(config.prices.overrides), Watchdog(config.redact.timeout + WATCHDOG_GRACE_S)
     )

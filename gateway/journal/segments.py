@@ -68,6 +68,11 @@ class Lease:
             except SealBroken:
                 yield index, Broken(index)
 
+    @property
+    def crashed(self) -> bool:
+        """Whether work on an entry of it ended in a crash before."""
+        return bool(self._crashes)
+
     def attempt(self, index: int) -> int:
         """Note that work on an entry begins; answers how many times it has, counting those that ended in a crash."""
         if self._attempts is None:

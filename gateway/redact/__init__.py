@@ -9,19 +9,25 @@ and what cannot be finished is withheld. ``docs/redaction.md`` says what is foun
 
 from gateway.redact.deadline import RedactionFailed, TimedOut
 from gateway.redact.door import PROFILES, REDACTED, VERSION, Redactor
+from gateway.redact.models import ENTITIES, Entity, GlinerModel, Model, SpacyModel
 from gateway.redact.normalise import Normalised, normalise
 from gateway.redact.recogniser import Recogniser, Rule, RuleRecogniser, Span
 
 __all__ = [
+    "ENTITIES",
     "PROFILES",
     "REDACTED",
     "VERSION",
+    "Entity",
+    "GlinerModel",
+    "Model",
     "Normalised",
     "Recogniser",
     "RedactionFailed",
     "Redactor",
     "Rule",
     "RuleRecogniser",
+    "SpacyModel",
     "Span",
     "TimedOut",
     "normalise",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -13,9 +13,12 @@ from gateway.identity import Pseudonyms
 from gateway.model import WITHHELD, Attempt, Finding, Record, Score, Usage
 from gateway.raw import Capture, Exchange, Json, Note
 from gateway.redact import policy
+from gateway.redact.bangla import bangla_recognisers
 from gateway.redact.copies import Copies, learned
 from gateway.redact.deadline import Deadline, RedactionFailed
+from gateway.redact.models import Model, SpacyModel
 from gateway.redact.names import name_recognisers
+from gateway.redact.ner import NerRecogniser
 from gateway.redact.normalise import printable
 from gateway.redact.parts import uncovered
 from gateway.redact.patterns import digit_heavy_recognisers, pattern_recognisers
@@ -49,22 +52,33 @@ class Redactor:
         extra_recognisers: Sequence[Recogniser] = (),
         timeout: float = 30.0,
         memory: int = CACHE_ITEMS,
+        model: Model | None = None,
+        *,
+        realistic: bool = False,
     ) -> None:
         """``profile``: ``fast``; ``standard`` with NER, or ``strict``, which takes all that it doubts (both raise
-        ``MissingExtra``). ``timeout``: seconds a call. ``memory``: texts and finds that are remembered, none with 0."""
+        ``MissingExtra``). ``timeout``: seconds a call. ``memory``: texts and finds that are remembered, none with 0.
+        ``model`` reads in the place of spaCy's small one. ``realistic``: invented names stand for real ones.
+        """
         if profile not in PROFILES:
             raise ValueError(f"profile: expected one of {', '.join(PROFILES)}")
         self._pseudonyms = pseudonyms
+        self._realistic = realistic
         self._deadline = Deadline(timeout)
-        patterns = (*extra_recognisers, *secret_recognisers(), *pattern_recognisers(), *name_recognisers())
+        patterns = (
+            *extra_recognisers,
+            *secret_recognisers(),
+            *pattern_recognisers(),
+            *name_recognisers(),
+            *bangla_recognisers(),
+        )
         prose: tuple[Recogniser, ...] = ()
         strict = profile == "strict"
         if profile != "fast":
-            from gateway.redact.models import SpacyModel  # three seconds and 200 MB that ``fast`` does without
-            from gateway.redact.ner import NerRecogniser
-
-            prose = (NerRecogniser(SpacyModel(), self._deadline.check, strict=strict), *place_recognisers())
+            prose = (NerRecogniser(model or SpacyModel(), self._deadline.check, strict=strict), *place_recognisers())
             patterns += digit_heavy_recognisers() if strict else ()
+        self.reads_ahead = bool(prose)
+        """Whether it reads several calls faster together."""
         self._scanner = Scanner(patterns, prose, self._deadline.check, memory)
         self._walker = Walker(Memory(memory), pseudonyms, self._deadline.check)
         self._version = f"{profile}/{VERSION}"
@@ -75,6 +89,15 @@ class Redactor:
         scanned = learned([scanned]).mark(scanned)
         places = ((span, *scanned.form.source(span.start, span.end)) for span in scanned.spans)
         return [span._replace(start=start, end=end) for span, start, end in places]
+
+    def read_ahead(self, exchanges: Iterable[Exchange]) -> None:
+        """Remember what stands in the texts of several calls, which a model reads faster together."""
+        try:
+            with self._deadline.running():
+                trees = [tree for exchange in exchanges for tree in self._trees(exchange) if tree]
+                self._scan([leaf for tree in trees for leaf in leaves(tree)])
+        except Exception as error:  # each call will meet it by itself, and its text alone be withheld
+            log.info("reading ahead ended early", error=error)
 
     def record(self, exchange: Exchange, usage: Usage, *, content: bool) -> Record:
         """The stored row of a call. Without ``content``, or when redaction fails, its text is ``[withheld]``."""
@@ -193,14 +216,17 @@ class Redactor:
 
     def _text(self, text: str, path: str) -> str:
         scanned = self._scanner.scan(text)
-        return _Rendering(Copies()).text(Leaf(path, text, text), learned([scanned]).mark(scanned))
+        return _Rendering(Copies(), Placeholders(realistic=self._realistic)).text(
+            Leaf(path, text, text), learned([scanned]).mark(scanned)
+        )
 
     def _bodies(self, exchange: Exchange) -> tuple[str, str, tuple[Finding, ...], Copies]:
         """Both texts, redacted with one set of placeholders. Two passes: find in all leaves, then cut from all."""
         trees = self._trees(exchange)
         self._scan([leaf for tree in trees if tree for leaf in leaves(tree)])
         copies = self._copies(trees)
-        rendering = _Rendering(copies, self._deadline.check, self._numbering(exchange.call.session))
+        placeholders = Placeholders(self._numbering(exchange.call.session), realistic=self._realistic)
+        rendering = _Rendering(copies, placeholders, self._deadline.check)
         made = [
             _withheld(value) if tree is None else _written(rebuilt(tree, rendering.said, rendering.cut), value)
             for tree, value in zip(trees, (exchange.request, exchange.response), strict=True)
@@ -259,12 +285,12 @@ class _Rendering:
     def __init__(
         self,
         copies: Copies,
+        placeholders: Placeholders,
         tick: Callable[[], None] = lambda: None,
-        number: Callable[[str], int] | None = None,
     ) -> None:
         self._copies = copies
         self._tick = tick
-        self._placeholders = Placeholders(number)
+        self._placeholders = placeholders
         self.findings: dict[tuple[str, str], Finding] = {}
 
     def said(self, leaf: Leaf) -> Json:

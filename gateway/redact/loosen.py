@@ -49,16 +49,7 @@ def core(pattern: re.Pattern[str]) -> Piece:
 
 def head(pattern: re.Pattern[str]) -> Piece:
     """A piece that matches wherever a match of the pattern begins; of no bits if none can be told."""
-    run: list[_Part] = []
-    for part in _parsed(pattern):
-        if part.before and not run:
-            continue
-        if not part.left or len(run) == PARTS:
-            break
-        run.append(part)
-        if not part.right:
-            break
-    made = _joined(run)
+    made = _front(_parsed(pattern))
     return Piece(made.text, made.bits)
 
 
@@ -71,8 +62,8 @@ def _parsed(pattern: re.Pattern[str]) -> list[_Part]:
 class _Part:
     """A piece, how rare it is in bits, its greatest width, and whether it touches what stands before and after.
 
-    ``outside``: of a class, one that holds at least every character that is not in it. ``before``: it is the character
-    before a match, not of it.
+    ``outside``: of a class, one that holds at least every character that is not in it. ``edge``: it is a character
+    beside a match, not of it.
     """
 
     text: str
@@ -81,7 +72,7 @@ class _Part:
     left: bool = True
     right: bool = True
     outside: str = ""
-    before: bool = False
+    edge: bool = False
 
 
 _GAP = _Part("", 0.0, math.inf, left=False, right=False)
@@ -123,15 +114,34 @@ def _neighbour(direction: int, unwanted: list[_Part]) -> list[_Part]:
     if len(unwanted) != 1 or not (inner := unwanted[0].outside):
         return []
     if direction < 0:
-        return [_Part(rf"(?:\A|{inner})", 0.5, left=False, before=True)]
-    return [_Part(rf"(?:{inner}|\z)", 0.5, right=False)]
+        return [_Part(rf"(?:\A|{inner})", 0.5, left=False, edge=True)]
+    return [_Part(rf"(?:{inner}|\z)", 0.5, right=False, edge=True)]
+
+
+def _inside(parts: list[_Part]) -> list[_Part]:
+    """Without the edges, which part what stands side by side."""
+    return [part for part in parts if not part.edge]
+
+
+def _front(parts: list[_Part]) -> _Part:
+    """What stands at the beginning, side by side."""
+    run: list[_Part] = []
+    for part in _inside(parts):
+        if not part.left or len(run) == PARTS:
+            break
+        run.append(part)
+        if not part.right:
+            break
+    return _joined(run)
 
 
 def _branch(branches: list[list[_Part]]) -> list[_Part]:
+    branches = [_inside(parts) for parts in branches]
     if all(_whole(parts) for parts in branches):
         made = [_joined(parts) for parts in branches]
         return [_either(made, left=True, right=True)]
-    return [_either([_best(parts) for parts in branches], left=False, right=False)]
+    fronts, best = [_front(parts) for parts in branches], [_best(parts) for parts in branches]
+    return [_either(fronts, left=True, right=False), _either(best, left=False, right=False)]
 
 
 def _either(made: list[_Part], *, left: bool, right: bool) -> _Part:
@@ -227,6 +237,8 @@ def _share(char: str) -> float:
     """Roughly, in prose and code."""
     if char.islower():
         return 0.03
+    if char.isdigit():
+        return 0.02  # rare, but never alone
     if char == " ":
         return 0.15
     return 0.02 if char in ".,\n\x80" else 0.002

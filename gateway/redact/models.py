@@ -1,4 +1,4 @@
-"""Models that find names in sentences: the seam, and the one that runs here, spaCy's under Presidio. Offline.
+"""Models that find names in sentences: the seam, and those that run here: spaCy's under Presidio, GLiNER. Offline.
 
 Only what finds entities is loaded: without tagger, parser, lemmatizer and the vectors they share the model finds the
 same in half the time. Texts are read many at once, each batch in a memory zone of its own, else the vocabulary would
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from gateway.errors import MissingExtra
+from gateway.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
@@ -31,6 +31,9 @@ LABELS = {
 }
 """The model's labels that count and what Presidio calls them. Dates, nationalities and numbers do not count."""
 ENTITIES = ("PERSON", "LOCATION", "ORGANIZATION")
+GLINER_LABELS = {"person": "PERSON", "location": "LOCATION", "organization": "ORGANIZATION"}
+GLINER_THRESHOLD = 0.4
+"""The score from which GLiNER's finds count, (0..1)."""
 
 
 class Entity(NamedTuple):
@@ -70,6 +73,31 @@ class SpacyModel:
                 )
                 found.append([Entity(each.start, each.end, each.entity_type, each.score) for each in results])
         return found
+
+
+class GlinerModel:
+    """A GLiNER model from a directory: transformers, much better and much slower."""
+
+    def __init__(self, directory: str) -> None:
+        """Load. Raises ``ConfigError`` when gliner is not installed or the model does not load."""
+        try:
+            from gliner import GLiNER
+
+            self._model = GLiNER.from_pretrained(directory, local_files_only=True)
+        except ImportError:
+            raise ConfigError("redact.model: a GLiNER model needs the package gliner: pip install gliner") from None
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"redact.model: no GLiNER model loads from {directory} ({type(error).__name__})"
+            ) from None
+
+    def read(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """See ``Model``."""
+        read = self._model.inference(list(texts), list(GLINER_LABELS), threshold=GLINER_THRESHOLD)
+        return [
+            [Entity(each["start"], each["end"], GLINER_LABELS[each["label"]], each["score"]) for each in found]
+            for found in read
+        ]
 
 
 @cache

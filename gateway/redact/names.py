@@ -171,14 +171,6 @@ _RELATIONS = (
         group="value",
         check=_no_plural,
     ),
-    # Bangla: আমার নাম রহিম উদ্দিন
-    Rule(
-        "PERSON",
-        0.8,
-        re.compile(r"নাম\s?[:ঃ]?\s{0,2}(?P<value>[\u0980-\u09ff]{2,20}(?:\s[\u0980-\u09ff.]{2,20})?)"),
-        group="value",
-        check=lambda value: value[0] not in "ঃাি",
-    ),
 )
 
 

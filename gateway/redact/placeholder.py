@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
+from gateway.redact.surrogates import surrogate
+
 LARGEST = 9999
 
 _SPACE = re.compile(r"\s+")
@@ -27,31 +29,33 @@ class Placeholders:
     """The placeholders of one call: the first to name a value decides its entity.
 
     ``number`` gives a value its number, 1 to ``LARGEST``: the same in each call of a session, so that a conversation
-    stays readable over its calls, and nothing has to be kept for it. Without one they are counted.
+    stays readable over its calls, and nothing has to be kept for it. Without one they are counted. ``realistic``:
+    invented values stand for names, towns and the like.
     """
 
-    def __init__(self, number: Callable[[str], int] | None = None) -> None:
+    def __init__(self, number: Callable[[str], int] | None = None, *, realistic: bool = False) -> None:
         self._number = number
+        self._realistic = realistic
         self._given: dict[str, str] = {}
         self._taken: set[str] = set()
         self._counts: Counter[str] = Counter()
 
     def of(self, entity: str, value: str) -> str:
-        """The placeholder of a normalised value."""
+        """What stands for a normalised value."""
         key = same(value)
         if key not in self._given:
-            self._given[key] = self._numbered(entity, key) if self._number is not None else self._counted(entity)
+            self._given[key] = self._free(entity, key)
         return self._given[key]
 
-    def _counted(self, entity: str) -> str:
-        self._counts[entity] += 1
-        return f"<{entity}_{self._counts[entity]}>"
-
-    def _numbered(self, entity: str, key: str) -> str:
+    def _free(self, entity: str, key: str) -> str:
         """Two values of a call never share one: the later takes the next that is free."""
-        assert self._number is not None
-        number = self._number(key)
-        while (made := f"<{entity}_{number}>") in self._taken:
+        self._counts[entity] += 1
+        number = self._number(key) if self._number is not None else self._counts[entity]
+        while (made := self._made(entity, number)) in self._taken:
             number = number % LARGEST + 1
         self._taken.add(made)
         return made
+
+    def _made(self, entity: str, number: int) -> str:
+        invented = surrogate(entity, number) if self._realistic else None
+        return invented or f"<{entity}_{number}>"

@@ -14,7 +14,7 @@ import re2
 
 from gateway.redact.loosen import core, head
 
-WORTH = 7.0
+WORTH = 6.5
 """Bits below which a core or a head is too common to be worth asking for."""
 MEMORY = 1 << 20
 """Bytes of automaton that a head may take; the set of cores has RE2's own limit of 8 MiB."""

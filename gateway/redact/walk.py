@@ -88,11 +88,20 @@ class Walker:
         return self._known(part)
 
     def close(self, part: Part, others: Mapping[str, Span] = _NONE) -> None:
-        """Remember where to cut a part whose leaves were scanned, or that it cannot be cut."""
-        never = self._seen.hash(part.mark, "never")
-        if self._seen.get(never) is None:
-            made = cuts(part, others)
-            self._seen.put(never if made is None else part.mark, made or ())
+        """Remember of a part whose leaves were scanned where to cut it, or that it cannot be cut.
+
+        That costs as much as reading it, so it is done when the part comes again: most never do.
+        """
+        if not others and self._first("once", part):
+            return
+        if self._first("cut", part) and (made := cuts(part, others)) is not None:
+            self._seen.put(part.mark, made)
+
+    def _first(self, what: str, part: Part) -> bool:
+        mark = self._seen.hash(part.mark, what)
+        first = self._seen.get(mark) is None
+        self._seen.put(mark, ())
+        return first
 
     def _marked(self, mark: bytes, others: Mapping[str, Span]) -> bytes:
         told = sorted((value, *span[2:]) for value, span in others.items())

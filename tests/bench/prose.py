@@ -197,7 +197,8 @@ class Writer:
             "usage": {"prompt_tokens": 4000},
         }
         head = json.dumps(answer).encode()
-        call = msgspec.structs.replace(whole.call, path="/v1/embeddings", route="/v1/embeddings", body=body, body_size=len(body))
+        path = "/v1/embeddings"
+        call = msgspec.structs.replace(whole.call, path=path, route=path, body=body, body_size=len(body))
         return Whole(call, msgspec.structs.replace(whole.reply, head=head, size=len(head)))
 
     def _result(self, turn: int) -> str:

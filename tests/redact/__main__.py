@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.redact import PROFILES
+from gateway.config import PROFILES
 from gateway.redaction_report import report, rows, table
 from tests.conformance.report import write
 

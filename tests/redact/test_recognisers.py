@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.redact.bangla import bangla_recognisers
 from gateway.redact.names import name_recognisers
 from gateway.redact.normalise import normalise
 from gateway.redact.numbers import luhn, mod97
@@ -11,7 +12,7 @@ from gateway.redact.patterns import pattern_recognisers
 from gateway.redact.scan import Scanner
 from gateway.redact.secrets import secret_recognisers
 
-SCANNER = Scanner((*secret_recognisers(), *pattern_recognisers(), *name_recognisers()))
+SCANNER = Scanner((*secret_recognisers(), *pattern_recognisers(), *name_recognisers(), *bangla_recognisers()))
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END RSA PRIVATE KEY-----"
 
 FOUND = [
