@@ -38,12 +38,14 @@ redaction: $(STAMP) ## measure what redaction finds, and write it down
 	@.ci/redaction-texts
 	$(PY) -m tests.redact
 
-bench: $(STAMP) ## measure the gateway against nginx and a bare pass-through
+bench: $(STAMP) ## measure the gateway against nginx, a bare pass-through, a plain analyzer
 	@.ci/bench-tools
+	@.ci/redaction-texts
 	$(PY) -m tests.bench
 
 bench-full: $(STAMP) ## the same, longer
 	@.ci/bench-tools
+	@.ci/redaction-texts
 	$(PY) -m tests.bench --full
 
 bench-against: $(STAMP) ## compare the hot path with another revision: make bench-against REV=main~10

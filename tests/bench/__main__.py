@@ -1,4 +1,4 @@
-"""What the gateway costs, in one run: ``python -m tests.bench [--full] [--json FILE] [--only proxy|redactor|store]``.
+"""What the gateway costs, in one run: ``python -m tests.bench [--full] [--json FILE] [--only PART]``.
 
 The proxy beside nginx and a bare pass-through, the redactor in both profiles, and the embedded store. Numbers are
 reported and never asserted. The exit code is 0 when everything that was asked for was measured.
@@ -26,7 +26,7 @@ from tests.bench.redactor import PROFILES
 
 FILES = 16_384
 """Open files that 1,000 streams need on both sides, with room to spare."""
-EXTRAS = {"standard": "pii", "store": "embedded"}
+EXTRAS = {"standard": "pii", "plain": "pii", "store": "embedded"}
 
 
 @dataclass
@@ -70,6 +70,31 @@ def measure_redactor(outcome: Outcome, *, full: bool) -> None:
     print(report.table([{"profile": profile, **row} for profile, rows in found.items() for row in rows]))
 
 
+def measure_plain(outcome: Outcome, *, full: bool) -> None:
+    """The redactor beside Presidio with its defaults."""
+    if not _has_extra("plain", outcome):
+        return
+    say("redactor beside a plain AnalyzerEngine")
+    found = child("tests.bench.plain", "9" if full else "3")
+    outcome.numbers["plain"] = found
+    title("Redactor beside a plain AnalyzerEngine: same texts, one core, CPU time; unique x: against each message once")
+    print(report.table(found["speed"]))
+    title("F2 on labelled texts")
+    print(report.table(found["quality"]))
+
+
+def measure_path(outcome: Outcome, *, full: bool) -> None:
+    """From the journal to the store."""
+    found: dict[str, Any] = {}
+    for profile in PROFILES:
+        if _has_extra(profile, outcome) and _has_extra("store", outcome):
+            say(f"journal to store, profile {profile}")
+            found[profile] = child("tests.bench.path", profile)
+    outcome.numbers["path"] = found
+    title("The way behind the proxy, journal to store: CPU time")
+    print(report.table([{"profile": profile, **row} for profile, rows in found.items() for row in rows]))
+
+
 def measure_store(outcome: Outcome, *, full: bool) -> None:
     """The embedded store."""
     if not _has_extra("store", outcome):
@@ -86,6 +111,8 @@ def measure_store(outcome: Outcome, *, full: bool) -> None:
 PARTS: dict[str, Callable[..., None]] = {
     "proxy": measure_proxy,
     "redactor": measure_redactor,
+    "plain": measure_plain,
+    "path": measure_path,
     "store": measure_store,
 }
 

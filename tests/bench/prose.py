@@ -164,6 +164,10 @@ class Writer:
             yield self._call(said, answer)
             said.append(_said("assistant", answer))
 
+    def short(self) -> Whole:
+        """A question of a sentence or two, and as short an answer."""
+        return self._call([_said("user", self.text(120))], self.text(200))
+
     def rag(self) -> Whole:
         """A question with 4 KB of passages that were found for it."""
         passages = "\n\n".join(f"[{number}] {self.text(600)}" for number in range(1, 7))
