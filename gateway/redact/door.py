@@ -27,7 +27,7 @@ from gateway.redact.places import place_recognisers
 from gateway.redact.recogniser import Recogniser, Span
 from gateway.redact.scan import CACHE_ITEMS, Memory, Scanned, Scanner, Text
 from gateway.redact.secrets import secret_recognisers
-from gateway.redact.tree import Leaf, Part, Tree, dumped, leaves, parts, pieces, rebuilt
+from gateway.redact.tree import Leaf, Part, Tree, dumped, leaves, pieces, rebuilt
 from gateway.redact.walk import Walker, settle
 
 VERSION = 3
@@ -235,6 +235,7 @@ class Redactor:
 
     def _trees(self, exchange: Exchange) -> list[Tree | None]:
         """Of request and response. None: there is nothing, or nothing that may be kept."""
+        self._walker.begin()
         trees = [
             None if value is None or value == "" else self._walker.walk(value, path)
             for value, path in ((exchange.request, "request"), (exchange.response, "response"))
@@ -257,14 +258,12 @@ class Redactor:
             for cut, value in zip(piece.cuts or (), piece.values, strict=True):
                 if not cut.copy:
                     copies.learn_value(value, cut.span)
-        for part in parts(trees[0]) if trees[0] else ():
-            if part.tree is not None:
-                self._walker.close(part)
+        self._walker.close()
         for part, others in zip(known, uncovered(known, copies), strict=True):
             if others and not self._walker.recall(part, others):
                 self._walker.open(part)
                 self._scan([*leaves(part)])
-                self._walker.close(part, others)
+                self._walker.keep(part, others)
         return copies
 
     def _scan(self, texts: Sequence[Leaf]) -> None:
@@ -313,9 +312,11 @@ class _Rendering:
 
     def cut(self, part: Part) -> Json:
         """The JSON of a part read before, with placeholders."""
+        if not part.cuts:
+            return msgspec.Raw(part.encoded)
         self._tick()
         made, at = [], 0
-        for cut, value in zip(part.cuts or (), part.values, strict=True):
+        for cut, value in zip(part.cuts, part.values, strict=True):
             made += [part.encoded[at : cut.start], cut.said(self._placeholder(cut.path, cut.span, value))]
             at = cut.end
         return msgspec.Raw(b"".join([*made, part.encoded[at:]]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,7 +94,10 @@ def _gather(tree: Tree, found: list[Leaf | Part]) -> None:
             _gather(inner, found)
         case Items(items):
             for item in items:
-                _gather(item, found)
+                if isinstance(item, Part) and item.tree is None:
+                    found.append(item)
+                else:
+                    _gather(item, found)
         case Pairs(pairs):
             for key, item in pairs:
                 _gather(key, found)
@@ -113,21 +116,6 @@ def leaves(tree: Tree) -> list[Leaf]:
     return [piece for piece in pieces(tree) if isinstance(piece, Leaf)]
 
 
-def parts(tree: Tree) -> Iterator[Part]:
-    """The parts of a request."""
-    match tree:
-        case Part():
-            yield tree
-        case Items(items):
-            for item in items:
-                yield from parts(item)
-        case Pairs(pairs):
-            for _, item in pairs:
-                yield from parts(item)
-        case _:
-            return
-
-
 def rebuilt(tree: Tree, said: Callable[[Leaf], Json], cut: Callable[[Part], Json] = lambda part: part.value) -> Json:
     """The JSON value with every leaf replaced by what ``said`` makes of it, parts read before by what ``cut`` does."""
     match tree:
@@ -139,7 +127,10 @@ def rebuilt(tree: Tree, said: Callable[[Leaf], Json], cut: Callable[[Part], Json
             made = rebuilt(inner, said, cut)
             return written.dumped(made) if written else dumped(made)
         case Items(items):
-            return [rebuilt(item, said, cut) for item in items]
+            return [
+                cut(item) if isinstance(item, Part) and item.tree is None else rebuilt(item, said, cut)
+                for item in items
+            ]
         case Pairs(pairs):
             named: dict[str, Json] = {}
             for key, item in pairs:

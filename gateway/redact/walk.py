@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 
 import msgspec
 
@@ -23,7 +22,6 @@ BIG_INT_BITS = 4_096
 PARTS_DEPTH = 2
 """Where a request's lists hold its messages, tools and the like."""
 _DIGITS_OF_SOMEONE = 6
-_NONE: Mapping[str, Span] = MappingProxyType({})
 
 
 class Walker:
@@ -34,8 +32,13 @@ class Walker:
 
     def __init__(self, seen: Memory[Cut], pseudonyms: Pseudonyms, tick: Callable[[], None]) -> None:
         self._seen = seen
+        self._opened: list[Part] = []
         self._pseudonyms = pseudonyms
         self._tick = tick
+
+    def begin(self) -> None:
+        """Another call: what was opened of the last one and not closed is none of its parts."""
+        self._opened.clear()
 
     def walk(self, value: Json, path: str, key: str = "", depth: int = 0) -> Tree:
         """The tree of a value. Raises ``RedactionFailed`` when it is nested too deeply."""
@@ -50,26 +53,33 @@ class Walker:
         if (counted := media.summary(key, path, value, self._pseudonyms)) is not None:
             return Kept(counted)
         if isinstance(value, dict):
-            if depth == PARTS_DEPTH and (part := self._part(value, path)) is not None:
-                return part
             return self._object(value, path, depth)
         if isinstance(value, list | tuple):
-            return Items([self.walk(item, f"{path}[]", key, depth + 1) for item in value])
+            return Items(self._items(value, f"{path}[]", key, depth + 1))
         self._tick()
         if isinstance(value, int | float):
             return self._number(value, path, key)
         return self._string(str(value), path, key, depth)
 
+    def _items(self, values: Sequence[Json], path: str, key: str, depth: int) -> list[Tree]:
+        if depth != PARTS_DEPTH or not path.startswith("request."):
+            return [self.walk(item, path, key, depth) for item in values]
+        made: list[Tree] = []
+        for item in values:
+            part = self._part(item, path) if isinstance(item, dict) and key not in policy.COUNTED else None
+            made.append(part or self.walk(item, path, key, depth))
+        return made
+
     def _part(self, value: dict[str, Json], path: str) -> Part | None:
-        if not path.startswith("request.") or not path.endswith("[]"):
-            return None
+        self._tick()
         try:
             encoded = msgspec.json.encode(value)
         except (TypeError, ValueError):  # lone surrogates
             return None
-        part = Part(path, value, encoded, self._seen.hash(path.encode() + b"\0" + encoded, "part"))
+        part = Part(path, value, encoded, self._seen.hash(encoded, path))
         if not self._known(part):
             self.open(part)
+            self._opened.append(part)
         return part
 
     def _known(self, part: Part) -> bool:
@@ -87,13 +97,18 @@ class Walker:
         part.mark = self._marked(part.mark, others)
         return self._known(part)
 
-    def close(self, part: Part, others: Mapping[str, Span] = _NONE) -> None:
-        """Remember of a part whose leaves were scanned where to cut it, or that it cannot be cut.
+    def close(self) -> None:
+        """The leaves of all new parts were scanned: remember the parts.
 
-        That costs as much as reading it, so it is done when the part comes again: most never do.
+        Where to cut one costs as much as reading it, so that is done when it comes again: most never do.
         """
-        if not others and self._first("once", part):
-            return
+        for part in self._opened:
+            if not self._first("once", part):
+                self.keep(part, {})
+        self._opened.clear()
+
+    def keep(self, part: Part, others: Mapping[str, Span]) -> None:
+        """Remember where to cut a part whose leaves were scanned, or that it cannot be cut."""
         if self._first("cut", part) and (made := cuts(part, others)) is not None:
             self._seen.put(part.mark, made)
 
