@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -44,16 +44,26 @@ LEDGER_WORDS = (
 )
 
 
+class Late(NamedTuple):
+    """By how many seconds redaction and the store are behind, and what is done about it."""
+
+    redaction: float
+    store: float
+    measures: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Notes:
     """What is said beside numbers: where clients connect, and what the operator says of the judge.
 
-    ``upstreams`` are the names whose health is shown: none without breakers and fallbacks.
+    ``upstreams`` are the names whose health is shown: none without breakers and fallbacks. ``late`` tells how far the
+    work is behind.
     """
 
     base_url: str
     judge: str = ""
     upstreams: tuple[str, ...] = ()
+    late: Callable[[], Late] = lambda: Late(0.0, 0.0, ())
 
 
 def router(
@@ -147,6 +157,7 @@ def _cost(
         chart=None if grid.empty else Markup(charts.cost_chart(grid, _labels(grid))),  # noqa: S704
         latest=latest,
         ledger=_ledger(ledger),
+        late=notes.late(),
         ledger_words=LEDGER_WORDS,
         base_url=notes.base_url,
         health=health,

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from gateway.config import Action, Profile, Redact
 
+_SAID: dict[Action, str] = {
+    "helpers": "more processes redact",
+    "fast": "late calls are redacted by patterns only",
+    "metadata": "the texts of late calls are withheld",
+}
+
 
 def profile(settings: Redact, key: str, route: str, age: float) -> Profile:
     """The profile of a call that waited ``age`` seconds. A call that is given ``strict`` keeps it."""
@@ -29,6 +35,11 @@ class Helpers:
         if after is not None:
             self._more = age >= (after / 2 if self._more else after)
         return self._settings.most_workers if self._more else self._settings.workers
+
+
+def in_force(settings: Redact, age: float) -> tuple[str, ...]:
+    """What is done now, for people, when the oldest call waits for ``age`` seconds."""
+    return tuple(said for action, said in _SAID.items() if _due(settings, action, age))
 
 
 def _due(settings: Redact, action: Action, age: float) -> bool:

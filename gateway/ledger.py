@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.counters import reading
 from gateway.model import Ledger
@@ -31,10 +33,31 @@ def read(layout: Layout) -> Ledger:
     return ledger
 
 
+class Behind(NamedTuple):
+    """By how many seconds redaction and the store are behind."""
+
+    redaction: float
+    store: float
+
+
+def behind(layout: Layout) -> Behind:
+    """By the oldest of what waits for each."""
+    return Behind(raw_age(layout), outbox_age(layout))
+
+
 def raw_age(layout: Layout) -> float:
-    """Seconds since the oldest closed segment was written; 0 without one."""
+    """Seconds since the oldest closed segment was written, by which redaction is behind; 0 without one."""
+    return _oldest(layout.journal.glob("*/*.seg"))
+
+
+def outbox_age(layout: Layout) -> float:
+    """Seconds since the oldest batch was handed over, by which the store is behind; 0 without one."""
+    return _oldest(layout.outbox.glob("*.batch"))
+
+
+def _oldest(paths: Iterable[Path]) -> float:
     times = []
-    for path in layout.journal.glob("*/*.seg"):
+    for path in paths:
         with contextlib.suppress(FileNotFoundError):
             times.append(path.stat().st_mtime)
     return max(0.0, time.time() - min(times)) if times else 0.0

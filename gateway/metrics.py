@@ -51,7 +51,7 @@ commit = Histogram(
     buckets=(0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1),
 )
 redact = Histogram("gateway_redact_seconds", "Parse, meter and redact one call.", buckets=SECONDS)
-withheld = Counter("gateway_withheld_total", "Calls whose text was withheld because redaction failed.", ["why"])
+withheld = Counter("gateway_withheld_total", "Calls whose text was withheld, by why.", ["why"])
 findings = Counter("gateway_findings_total", "Pieces of personal data removed.", ["entity"])
 tokens = Counter("gateway_tokens_total", "Tokens, by kind.", ["model", "kind", "origin"])
 cost = Counter("gateway_cost_usd_total", "Cost in USD as priced.", ["model", "origin"])
@@ -61,7 +61,17 @@ store_errors = Counter("gateway_store_errors_total", "Batches the store did not 
 verdicts = Counter("gateway_verdicts_total", "Judge verdicts, by label.", ["name", "label"])
 exported = Counter("gateway_exported_total", "Records and scores sent on.", ["exporter", "kind", "outcome"])
 ledger = Gauge("gateway_ledger_calls", "The ledger of calls, by stage.", ["stage"], multiprocess_mode="mostrecent")
-raw_age = Gauge("gateway_raw_age_seconds", "Age of the oldest raw segment.", multiprocess_mode="mostrecent")
+raw_age = Gauge(
+    "gateway_raw_age_seconds",
+    "Seconds that redaction is behind: age of the oldest raw segment.",
+    multiprocess_mode="mostrecent",
+)
+store_behind = Gauge(
+    "gateway_store_behind_seconds",
+    "Seconds that the store is behind: age of the oldest batch that waits for it.",
+    multiprocess_mode="mostrecent",
+)
+outbox_age = Gauge("gateway_outbox_age_seconds", "Age of the oldest clean batch.", multiprocess_mode="mostrecent")
 
 
 def exposition() -> bytes:

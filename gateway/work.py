@@ -19,13 +19,14 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from dashboards.pages import Notes
-from gateway import internal, ledger, metrics, telemetry
+from dashboards.pages import Late, Notes
+from gateway import backlog, internal, ledger, metrics, telemetry
 from gateway.config import Config, state_dir
 from gateway.control import Control
 from gateway.errors import ConfigError, GatewayError
 from gateway.identity import Pseudonyms
 from gateway.installkey import InstallKey, admin_token
+from gateway.ledger import Behind
 from gateway.loader import Loader
 from gateway.login import Gate
 from gateway.model import Ledger
@@ -65,14 +66,15 @@ def run(config: Config, layout: Layout) -> None:
         reads,
         partial(ledger.read, layout),
         gate,
-        notes(config),
+        notes(config, partial(ledger.behind, layout)),
         [internal.router(reads, layout)],
         repricer=partial(Repricer, repricing, config.prices.overrides),
     )
     try:
         with Parts() as parts:
             parts.start("loader", Loader(Outbox(layout.outbox), store, control).run)
-            parts.start("ledger", partial(watch_ledger, partial(ledger.read, layout), partial(ledger.raw_age, layout)))
+            ages = partial(ledger.behind, layout)
+            parts.start("ledger", partial(watch_ledger, partial(ledger.read, layout), ages))
             if config.export.langfuse is not None:
                 # Imported here: the SDK is an extra, and takes a second.
                 from gateway.export.langfuse import LangfuseExporter
@@ -122,16 +124,21 @@ class Parts:
             raise RuntimeError("a part of the work process ended by itself")
 
 
-def notes(config: Config) -> Notes:
+def notes(config: Config, behind: Callable[[], Behind]) -> Notes:
     """What the configuration says beside numbers."""
+
+    def late() -> Late:
+        ages = behind()
+        return Late(ages.redaction, ages.store, backlog.in_force(config.redact, ages.redaction))
+
     watched = any(upstream.breaker.failures for upstream in config.upstreams) or any(
         model.fallbacks for model in config.models
     )
     names = tuple(upstream.name for upstream in config.upstreams) if watched else ()
-    return Notes(config.server.local_url, config.judge.note, names)
+    return Notes(config.server.local_url, config.judge.note, names, late)
 
 
-def watch_ledger(read: Callable[[], Ledger], raw_age: Callable[[], float], stop: threading.Event) -> None:
+def watch_ledger(read: Callable[[], Ledger], behind: Callable[[], Behind], stop: threading.Event) -> None:
     """Keep the ledger's metrics current."""
     while True:
         try:
@@ -141,7 +148,9 @@ def watch_ledger(read: Callable[[], Ledger], raw_age: Callable[[], float], stop:
         else:
             for stage in Ledger.__struct_fields__:
                 metrics.ledger.labels(stage=stage).set(getattr(state, stage))
-            metrics.raw_age.set(raw_age())
+            ages = behind()
+            metrics.raw_age.set(ages.redaction)
+            metrics.outbox_age.set(ages.store)
         if stop.wait(LEDGER_EVERY_S):
             return
 

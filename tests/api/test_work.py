@@ -19,6 +19,7 @@ import yaml
 
 from gateway import outbox
 from gateway.errors import ConfigError, StoreError
+from gateway.ledger import Behind
 from gateway.paths import Layout
 from gateway.work import MAX_SOCKET_PATH, Parts, listening, watch_ledger
 from tests.fakes.site import BALANCED
@@ -188,11 +189,12 @@ def test_the_ledger_becomes_a_metric() -> None:
 
     stop = threading.Event()
     stop.set()
-    watch_ledger(lambda: BALANCED, lambda: 2.5, stop)
+    watch_ledger(lambda: BALANCED, lambda: Behind(2.5, 1.5), stop)
 
     def broken() -> None:
         raise OSError
 
-    watch_ledger(broken, lambda: 0.0, stop)  # type: ignore[arg-type]
+    watch_ledger(broken, lambda: Behind(0.0, 0.0), stop)  # type: ignore[arg-type]
     assert REGISTRY.get_sample_value("gateway_raw_age_seconds") == 2.5
+    assert REGISTRY.get_sample_value("gateway_outbox_age_seconds") == 1.5
     assert REGISTRY.get_sample_value("gateway_ledger_calls", {"stage": "accepted"}) == BALANCED.accepted

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from dashboards import assets
-from dashboards.pages import Notes
+from dashboards.pages import Late, Notes
 from gateway.errors import JournalError
 from gateway.login import COOKIE
 from gateway.model import Attempt, Ledger, Usage
@@ -249,6 +249,16 @@ def test_upstreams_are_well_or_not(reader: TestClient, reads: FakeReads) -> None
         watched.get("/dashboards/login", params={"token": TOKEN})
         words = text(watched.get("/dashboards/").text)
     assert "calls: backup breaker open openai 5 % of 120 attempts failed Cost" in words
+
+
+def test_the_page_says_how_far_the_work_is_behind(reader: TestClient, reads: FakeReads) -> None:
+    """In seconds, and what is done about it."""
+    assert "Redaction is 0 s behind, the store 0 s." in text(reader.get("/dashboards/").text)
+    late = Late(134.2, 2.0, ("more processes redact", "late calls are redacted by patterns only"))
+    with TestClient(site(reads, notes=Notes("http://127.0.0.1:4000", late=lambda: late))) as behind:
+        behind.get("/dashboards/login", params={"token": TOKEN})
+        words = text(behind.get("/dashboards/").text)
+    assert "Redaction is 134 s behind, the store 2 s. more processes redact; late calls are" in words
 
 
 def test_a_call_without_text_says_why(reader: TestClient, reads: FakeReads) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from gateway import backlog
+from gateway import backlog, ledger
 from gateway.backlog import Helpers
 from gateway.config import Config, Redact
 from gateway.identity import Pseudonyms
@@ -51,6 +53,28 @@ def test_helpers_come_at_their_step_and_go_when_half_of_it_is_left() -> None:
     helpers = Helpers(settings(workers=2, most_workers=5))
     assert [helpers.wanted(age) for age in (0, 29, 30, 200, 16, 14.9, 20, 30)] == [2, 2, 5, 5, 5, 2, 2, 5]
     assert Helpers(Redact(workers=3)).wanted(10_000) == 3
+
+
+def test_what_is_done_is_told() -> None:
+    """For the page."""
+    made = settings()
+    assert backlog.in_force(made, 29) == ()
+    assert len(backlog.in_force(made, 200)) == 2
+    assert len(backlog.in_force(made, 601)) == 3
+
+
+def test_ages_are_those_of_the_oldest_files(tmp_path: Path) -> None:
+    """Of segments for redaction, of batches for the store."""
+    layout = Layout(tmp_path / "data")
+    layout.create()
+    assert ledger.behind(layout) == (0.0, 0.0)
+    filled(layout, chat(ids(1), "the quick fox"))
+    (segment,) = layout.journal.glob("*/*.seg")
+    os.utime(segment, (time.time() - 50,) * 2)
+    assert 50 <= ledger.behind(layout).redaction < 90
+    (layout.outbox / "x-1.batch").touch()
+    os.utime(layout.outbox / "x-1.batch", (time.time() - 70,) * 2)
+    assert 70 <= ledger.behind(layout).store < 110
 
 
 def test_without_steps_nothing_changes() -> None:
