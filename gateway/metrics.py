@@ -61,17 +61,7 @@ store_errors = Counter("gateway_store_errors_total", "Batches the store did not 
 verdicts = Counter("gateway_verdicts_total", "Judge verdicts, by label.", ["name", "label"])
 exported = Counter("gateway_exported_total", "Records and scores sent on.", ["exporter", "kind", "outcome"])
 ledger = Gauge("gateway_ledger_calls", "The ledger of calls, by stage.", ["stage"], multiprocess_mode="mostrecent")
-raw_age = Gauge(
-    "gateway_raw_age_seconds",
-    "Seconds that redaction is behind: age of the oldest raw segment.",
-    multiprocess_mode="mostrecent",
-)
-store_behind = Gauge(
-    "gateway_store_behind_seconds",
-    "Seconds that the store is behind: age of the oldest batch that waits for it.",
-    multiprocess_mode="mostrecent",
-)
-outbox_age = Gauge("gateway_outbox_age_seconds", "Age of the oldest clean batch.", multiprocess_mode="mostrecent")
+raw_age = Gauge("gateway_raw_age_seconds", "Age of the oldest raw segment.", multiprocess_mode="mostrecent")
 
 
 def exposition() -> bytes:

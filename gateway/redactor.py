@@ -80,7 +80,7 @@ class Worker:
         watchdog: Watchdog,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``redactors`` by profile: one for each that a call may get."""
+        """``redactors`` by profile: one for each that a call may get. ``clock``: Unix seconds."""
         self._clock = clock
         self._config = config
         self._redactors = redactors
@@ -92,9 +92,10 @@ class Worker:
         """Process one segment and hand it over. Raises ``OSError`` or ``OutboxError`` when the outbox is full."""
         age = max(0.0, self._clock() - lease.created_at)
         expired = age > self._config.journal.max_age
+        textless = expired or backlog.withheld(self._config.redact, age)
         items: list[Clean] = []
         for group in _groups(lease.entries()):
-            if self._reads_ahead and not lease.crashed and not expired:
+            if self._reads_ahead and not lease.crashed and not textless:
                 lease.attempt(group[0][0])
                 self._watchdog.begin()
                 self._read_ahead([entry for _, entry in group if isinstance(entry, Whole)], age)
@@ -117,7 +118,7 @@ class Worker:
         together: defaultdict[Redactor, list[Exchange]] = defaultdict(list)
         for entry in entries:
             chosen = self._redactor(entry.call, age)
-            if chosen.reads_ahead and self._keeps(entry.call, age):
+            if chosen.reads_ahead and self._keeps(entry.call):
                 together[chosen].append(parse(entry))
         for chosen, exchanges in together.items():
             if len(exchanges) > 1:
@@ -129,15 +130,14 @@ class Worker:
         with metrics.redact.time():
             exchange = parse(entry)
             usage = self._meter.usage(exchange)
-            keep = self._keeps(entry.call, age) and not expired
+            keep = self._keeps(entry.call) and not expired
+            if keep and backlog.withheld(self._config.redact, age):
+                metrics.withheld.labels("behind").inc()
+                keep = False
             return self._redactor(entry.call, age).record(exchange, usage, content=keep)
 
-    def _keeps(self, call: Call, age: float) -> bool:
-        if call.no_content or self._config.capture == "metadata":
-            return False
-        if late := backlog.withheld(self._config.redact, age):
-            metrics.withheld.labels("behind").inc()
-        return not late
+    def _keeps(self, call: Call) -> bool:
+        return not (call.no_content or self._config.capture == "metadata")
 
     def _redactor(self, call: Call, age: float) -> Redactor:
         return self._redactors[backlog.profile(self._config.redact, call.key, call.route, age)]

@@ -150,7 +150,7 @@ def watch_ledger(read: Callable[[], Ledger], behind: Callable[[], Behind], stop:
                 metrics.ledger.labels(stage=stage).set(getattr(state, stage))
             ages = behind()
             metrics.raw_age.set(ages.redaction)
-            metrics.outbox_age.set(ages.store)
+            metrics.store_behind.set(ages.store)
         if stop.wait(LEDGER_EVERY_S):
             return
 

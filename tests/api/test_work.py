@@ -196,5 +196,5 @@ def test_the_ledger_becomes_a_metric() -> None:
 
     watch_ledger(broken, lambda: Behind(0.0, 0.0), stop)  # type: ignore[arg-type]
     assert REGISTRY.get_sample_value("gateway_raw_age_seconds") == 2.5
-    assert REGISTRY.get_sample_value("gateway_outbox_age_seconds") == 1.5
+    assert REGISTRY.get_sample_value("gateway_store_behind_seconds") == 1.5
     assert REGISTRY.get_sample_value("gateway_ledger_calls", {"stage": "accepted"}) == BALANCED.accepted
