@@ -62,6 +62,7 @@ verdicts = Counter("gateway_verdicts_total", "Judge verdicts, by label.", ["name
 exported = Counter("gateway_exported_total", "Records and scores sent on.", ["exporter", "kind", "outcome"])
 ledger = Gauge("gateway_ledger_calls", "The ledger of calls, by stage.", ["stage"], multiprocess_mode="mostrecent")
 raw_age = Gauge("gateway_raw_age_seconds", "Age of the oldest raw segment.", multiprocess_mode="mostrecent")
+store_behind = Gauge("gateway_store_behind_seconds", "Age of the oldest clean batch.", multiprocess_mode="mostrecent")
 
 
 def exposition() -> bytes:
