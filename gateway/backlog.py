@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from gateway.config import Action, Profile, Redact
+
+CALM_S = 300.0
+"""How long helpers stay after redaction caught up: a load around the limit must not start and end them all the time."""
 
 _SAID: dict[Action, str] = {
     "helpers": "more processes redact",
@@ -23,17 +29,23 @@ def withheld(settings: Redact, age: float) -> bool:
 
 
 class Helpers:
-    """How many redactor processes there shall be: more while behind, until half the step's seconds are left of it."""
+    """How many redactor processes there shall be: more from the step's seconds on, until less than half for a while."""
 
-    def __init__(self, settings: Redact) -> None:
+    def __init__(self, settings: Redact, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock``: seconds, never going back."""
         self._settings = settings
+        self._clock = clock
         self._more = False
+        self._behind_at = 0.0
 
     def wanted(self, age: float) -> int:
         """By the age of the oldest raw segment, in seconds."""
         after = self._settings.after("helpers")
         if after is not None:
-            self._more = age >= (after / 2 if self._more else after)
+            now = self._clock()
+            if age >= after / 2:
+                self._behind_at = now
+            self._more = age >= after or (self._more and now - self._behind_at < CALM_S)
         return self._settings.most_workers if self._more else self._settings.workers
 
 

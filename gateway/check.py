@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from gateway import tls
-from gateway.config import LOOPBACK, Config, Server, Upstream
+from gateway.config import LOOPBACK, Config, Redact, Server, Upstream
 from gateway.extras import installed, needed
 
 PATIENT_S = 300
@@ -26,6 +26,7 @@ def _findings(config: Config) -> Iterator[str]:
     yield f"tls           {f'on, {config.server.tls_cert}' if config.server.tls_cert else 'off'}"
     yield f"data_dir      {config.data_dir.resolve()}"
     yield f"durability    {config.durability}; capture {config.capture}; redaction {config.redact.profile}"
+    yield "behind        " + _behind(config.redact)
     for upstream in config.upstreams:
         default = ", default" if upstream is config.default_upstream else ""
         auth = "passthrough" if upstream.auth == "passthrough" else "own key" if upstream.api_key else "no key"
@@ -45,6 +46,22 @@ def _findings(config: Config) -> Iterator[str]:
     judge = config.judge
     yield "judge         " + (f"{judge.model} at {judge.upstream}, sample {judge.sample:g}" if judge.on else "off")
     yield "langfuse      " + (config.export.langfuse.base_url if config.export.langfuse else "off")
+
+
+def _behind(redact: Redact) -> str:
+    """What is done when redaction falls behind."""
+    most = {"helpers": f" (up to {redact.most_workers} processes)"}
+    steps = [f"{step.do} after {step.after:g} s{most.get(step.do, '')}" for step in redact.behind]
+    return ", ".join(steps) or "redaction catches up as it can"
+
+
+def _behind_warnings(redact: Redact) -> Iterator[str]:
+    if "fast" in (redact.profile, *redact.keys.values(), *redact.routes.values()):
+        yield "redact.profile fast finds patterns and secrets but no names and places"
+    if (after := redact.after("fast")) is not None:
+        yield f"redact.behind: names and places stay in calls that waited {after:g} s to be redacted"
+    if (after := redact.after("metadata")) is not None:
+        yield f"redact.behind: the text of calls that waited {after:g} s is not kept, also after a stop or an outage"
 
 
 def _guarded(upstream: Upstream) -> str:
@@ -122,8 +139,7 @@ def _warnings(config: Config) -> Iterator[str]:
     yield from _patience_warnings(config)
     if config.durability == "relaxed":
         yield "durability is relaxed: a crash may lose the last 50 ms of finished calls"
-    if "fast" in config.redact.profiles:
-        yield "redact.profile fast finds patterns and secrets but no names and places"
+    yield from _behind_warnings(config.redact)
     if config.identity.plain:
         yield "identity.plain keeps users, sessions and traces readable in the store"
     if config.judge.on and config.judge.model not in config.prices.overrides and config.judge.max_calls_per_day is None:

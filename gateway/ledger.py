@@ -47,7 +47,8 @@ def behind(layout: Layout) -> Behind:
 
 def raw_age(layout: Layout) -> float:
     """Seconds since the oldest closed segment was written, by which redaction is behind; 0 without one."""
-    return _oldest(layout.journal.glob("*/*.seg"))
+    # A file of another name is never redacted: it must not look like work that waits.
+    return _oldest(layout.journal.glob("*/[0-9]*-*[0-9].seg"))
 
 
 def outbox_age(layout: Layout) -> float:

@@ -183,3 +183,14 @@ def test_a_mistaken_secret_is_not_quoted(tmp_path: Path) -> None:
 def test_variables_that_kubernetes_sets_are_not_ours(tmp_path: Path) -> None:
     """A service called gateway sets GATEWAY_SERVICE_HOST beside us; that is no mistake."""
     assert load(tmp_path, UPSTREAM, GATEWAY_SERVICE_HOST="10.0.0.1").server.port == 4000
+
+
+def test_check_says_what_is_done_when_redaction_falls_behind(tmp_path: Path) -> None:
+    """And what each step costs; nothing of it without steps."""
+    steps = "[{after: 30, do: helpers}, {after: 120, do: fast}, {after: 600, do: metadata}]"
+    said = "\n".join(report(load(tmp_path, UPSTREAM + f"redact: {{behind: {steps}, most_workers: 3}}")))
+    assert "behind        helpers after 30 s (up to 3 processes), fast after 120 s, metadata after 600 s" in said
+    assert "warning: redact.behind: names and places stay in calls that waited 120 s to be redacted" in said
+    assert "warning: redact.behind: the text of calls that waited 600 s is not kept" in said
+    assert "redact.profile fast" not in said
+    assert "warning: redact.behind" not in "\n".join(report(load(tmp_path, UPSTREAM)))

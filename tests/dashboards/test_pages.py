@@ -254,11 +254,11 @@ def test_upstreams_are_well_or_not(reader: TestClient, reads: FakeReads) -> None
 def test_the_page_says_how_far_the_work_is_behind(reader: TestClient, reads: FakeReads) -> None:
     """In seconds, and what is done about it."""
     assert "Redaction is 0 s behind, the store 0 s." in text(reader.get("/dashboards/").text)
-    late = Late(134.2, 2.0, ("more processes redact", "late calls are redacted by patterns only"))
+    late = Late(7342.2, 2.0, ("more processes redact", "late calls are redacted by patterns only"))
     with TestClient(site(reads, notes=Notes("http://127.0.0.1:4000", late=lambda: late))) as behind:
         behind.get("/dashboards/login", params={"token": TOKEN})
         words = text(behind.get("/dashboards/").text)
-    assert "Redaction is 134 s behind, the store 2 s. more processes redact; late calls are" in words
+    assert "Redaction is 7,342 s behind, the store 2 s. more processes redact late calls are" in words
 
 
 def test_a_call_without_text_says_why(reader: TestClient, reads: FakeReads) -> None:
