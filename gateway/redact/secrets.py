@@ -1,237 +1,222 @@
-"""Credentials: keys of known make, tokens, passwords. PURE."""
+"""Credentials: keys of known make, headers, addresses with a password, what is assigned to a password. PURE."""
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 
-from gateway.redact.recogniser import Rule, RuleRecogniser, Span
+from gateway.redact.recogniser import Recogniser, Rule, RuleRecogniser
+from gateway.redact.secret_blocks import KeyFileRecogniser, ManifestRecogniser
+from gateway.redact.secret_formats import FORMATS
+from gateway.redact.secret_value import (
+    is_odd,
+    is_random,
+    is_secret,
+    is_token,
+    is_unquoted_secret,
+    is_unquoted_token,
+)
 from gateway.redact.vocabulary import words
 
-_EDGE = r"(?<![A-Za-z0-9])"
+
+def _rule(
+    entity: str, score: float, pattern: str, check: Callable[[str], bool] = is_secret, group: int | str = "value"
+) -> Rule:
+    return Rule(entity, score, re.compile(pattern), group=group, check=check)
 
 
-def _key(pattern: str, *needs: str) -> Rule:
-    return Rule("API_KEY", 1.0, re.compile(_EDGE + pattern), needs)
+_KNOWN = tuple(Rule(each.entity, 1.0, re.compile(each.pattern), group=each.group, check=each.check) for each in FORMATS)
 
-
-_KEYS = (
-    # OpenAI, Anthropic, OpenRouter, DeepSeek, Langfuse and whoever else writes sk-
-    _key(r"[sp]k-[A-Za-z0-9_-]{16,}+", "k-"),
-    _key(r"AIza[0-9A-Za-z_-]{30,}+", "aiza"),
-    _key(r"ya29\.[0-9A-Za-z_-]{20,}+", "ya29."),
-    _key(r"GOCSPX-[0-9A-Za-z_-]{20,}+", "gocspx-"),
-    Rule(
-        "AWS_ACCESS_KEY",
-        1.0,
-        re.compile(_EDGE + r"(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA|AGPA|ANPA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
-        ("akia", "asia", "aroa", "aida", "abia", "acca", "agpa", "anpa"),
-    ),
-    Rule(
-        "AWS_SECRET_KEY",
-        0.98,
-        re.compile(r"(?i:aws|secret)[^\n]{0,40}?(?<![A-Za-z0-9/+])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])"),
-        ("aws", "secret"),
-        group=1,
-        check=lambda value: bool(re.search(r"[A-Z]", value) and re.search(r"[a-z]", value) and re.search(r"\d", value)),
-    ),
-    _key(r"gh[pousr]_[A-Za-z0-9]{20,}+", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
-    _key(r"github_pat_[A-Za-z0-9_]{20,}+", "github_pat_"),
-    _key(r"gl(?:pat|ptt|dt|rt|cbt|ft|soat|imt|agent|oas|ffct)-[A-Za-z0-9_.-]{16,}+", "gl"),
-    _key(r"xox[abcdeoprs]-[A-Za-z0-9-]{8,}+", "xox"),
-    _key(r"xapp-[A-Za-z0-9-]{8,}+", "xapp-"),
-    Rule(
-        "API_KEY",
-        1.0,
-        re.compile(r"hooks\.slack\.com/(?:services|workflows)/([A-Za-z0-9/_-]{10,}+)"),
-        ("hooks.slack",),
-        group=1,
-    ),
-    _key(r"[spr]k_(?:live|test)_[A-Za-z0-9]{10,}+", "k_live_", "k_test_"),
-    _key(r"whsec_[A-Za-z0-9+/=]{16,}+", "whsec_"),
-    _key(r"(?:hf|gsk|npm|sbp|ntn|r8)_[A-Za-z0-9]{20,}+", "hf_", "gsk_", "npm_", "sbp_", "ntn_", "r8_"),
-    _key(r"(?:xai|pplx|fw|csk|nvapi|tvly|voy|jina|lin_api|key)[-_][A-Za-z0-9_-]{24,}+", "-", "_"),
-    _key(r"pypi-[A-Za-z0-9_-]{50,}+", "pypi-"),
-    _key(r"SG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+", "sg."),
-    Rule("API_KEY", 1.0, re.compile(r"(?:AC|SK)[0-9a-f]{32}(?![0-9a-z])"), digits=True),
-    _key(r"do[opr]_v1_[a-f0-9]{40,}+", "_v1_"),
-    _key(r"shp(?:at|ca|pa|ss)_[A-Fa-f0-9]{24,}+", "shp"),
-    _key(r"\d{8,10}:AA[A-Za-z0-9_-]{30,}+", ":aa"),
-    _key(r"dapi[0-9a-f]{32}", "dapi"),
-    _key(r"hv[sbr]\.[A-Za-z0-9_-]{20,}+", "hvs.", "hvb.", "hvr."),
-    _key(r"gls?a_[A-Za-z0-9_]{20,}+", "gla_", "glsa_"),
-    _key(r"AGE-SECRET-KEY-1[A-Z0-9]{20,}+", "age-secret"),
+_SHORT = (
+    r"(?:(?:(?<![A-Za-z])|(?i:db|user|root|admin|my|smtp|ftp|mail|sql|wifi|proxy|redis|pg|key|store))(?i:pass)"
+    r"|(?<=[a-z])Pass)"
 )
-
-_PLAIN_WORDS = words(
-    "none null true false str string bool int text any undefined required optional secret password token key"
-    " value field incorrect invalid wrong correct valid missing empty expired weak strong reset protected unknown"
-    " hidden redacted changed changing not too the a an is are was being for and or with your my his her it this"
-    " that in on at to of auto default bearer basic process self type number object array input output usage count"
-    " counts limit limits authentication authorization management manager policy protection security storage"
-    " rotation generation"
+_WORD = (
+    r"(?i:pass(?:word|wd|phrase|code)|passwd|pwd|secret|connection[_ -]?string"
+    r"|পাসওয়ার্ড|পাসওয়ার্ড)"
 )
-_REFERENCE = re.compile(
-    r"(?i)(?:\$\{?[a-z_]|<[a-z_ -]+>|\{\{|%\(|os\.|process\.|env[.(\[]|self\.|config[.\[]|settings\.|getenv|\*{3,}"
-    r"|x{4,}|\.{3}|\[|\(|\{|[a-z_.]+\()"
+_KEY_NAME = (
+    r"(?i:(?:api|access|secret|account|encryption|signing|private)[_ -]?key"
+    r"|(?:auth|access|refresh|session|bearer|api|id|bot)[_ -]?token|client[_ -]?secret|token|credential)"
 )
-
-
-def _a_secret(value: str) -> bool:
-    """Whether what is assigned looks like a secret rather than a type, a variable or a word of the sentence."""
-    bare = value.strip("\"'`.,;:!?)")
-    return len(bare) >= 4 and bare.lower() not in _PLAIN_WORDS and _REFERENCE.match(bare) is None
-
-
-def _odd(value: str) -> bool:
-    """Whether a word is not plain language: it has a digit, a symbol or capitals inside."""
-    return bool(re.search(r"[\d_+/=@#$%^&*!~]|[a-z][A-Z]", value)) and _a_secret(value)
-
-
-_NAME = (
-    r"(?i:pass(?:word|wd|phrase|code)?|passwd|pwd|secret|api[_ -]?key|access[_ -]?key|secret[_ -]?key|account[_-]?key"
-    r"|(?:auth|access|refresh|session|bearer|api|id|bot)[_ -]?token|client[_ -]?secret|private[_ -]?key|token"
-    r"|credentials?|connection[_ -]?string|পাসওয়ার্ড|পাসওয়ার্ড)"
-)
-_NAMED = ("pass", "pwd", "secret", "key", "token", "credential", "connection", "পাস")
+_IS = r"(?i:s?)[\"'`]{0,2}\]?\s{0,4}(?::=|=>|===?|=|:)\s{0,4}[rbfu]?([\"'`])(?P<value>[^\"'`\n]{4,256})\1"
+_SET = r"(?i:s?)[\"'`]{0,2}\]?[ \t]{0,4}(?::=|=>|=(?!=)|:(?![:=]))[ \t]{0,4}[\"'`]?(?P<value>[^\s\"'`,;<>]{4,256})"
 _ASSIGNED = (
-    # key = value, "key": "value", key: value; a quoted value may hold blanks
-    Rule(
+    # "key": "value", key = 'value'; a quoted value may hold blanks
+    _rule("PASSWORD", 0.9, rf"(?:{_WORD}|{_SHORT}){_IS}"),
+    _rule("PASSWORD", 0.9, _KEY_NAME + _IS, is_token),
+    # PASSWORD=value, password: value
+    _rule("PASSWORD", 0.85, _WORD + _SET, is_unquoted_secret),
+    _rule("PASSWORD", 0.85, _SHORT + _SET, is_odd),
+    _rule("PASSWORD", 0.85, _KEY_NAME + _SET, is_unquoted_token),
+    # whatever ends in key, auth or credential and is given 20 characters of chance: STRIPE_KEY=…, signingKey: "…"
+    _rule(
+        "API_KEY",
+        0.8,
+        r"(?:[_-](?i:key|auth|creds?)|[a-z](?:Key|Auth|Creds?))(?:[_-]?\d{1,2})?[\"'`]{0,2}\]?\s{0,4}(?::=|=>|=|:)\s{0,4}"
+        r"(?:[rbfu]?[\"'`])?(?P<value>[A-Za-z0-9+/_.~=-]{20,512})",
+        is_random,
+    ),
+    # what ODBC puts in braces, for it may hold a semicolon
+    _rule("PASSWORD", 0.9, r"(?i:pwd|password)=\{(?P<value>[^}\n]{4,128})\}", is_odd),
+)
+
+_SAID = (
+    _rule(
+        "PASSWORD",
+        0.8,
+        r"(?i:\bmy\s{1,3}(?:\w{1,20}\s{1,3}){0,2}(?:password|passcode|passphrase|pin(?: code)?)\s{1,3}(?:is|was))"
+        r"\s{1,3}[\"'`]?(?P<value>[^\s\"'`,;]{4,128})",
+    ),
+    _rule(
+        "PASSWORD",
+        0.8,
+        r"(?i:\b(?:password|passcode|passphrase|pin|secret|api key|token)\s{1,3}(?:is|was|to|as)\s{1,3})"
+        r"[\"'`]?(?P<value>[^\s\"'`,;]{4,256})",
+        is_odd,
+    ),
+)
+
+_ONE = r"[\"']?(?P<value>[^\s\"'`|;&)]{3,256})"
+_COMMANDS = (
+    _rule(
+        "PASSWORD",
+        0.85,
+        r"(?<![\w-])--(?:[a-z]{1,16}-){0,3}(?i:password|passwd|passphrase|pass|token|secret|api-key|access-key)"
+        r"[ =][\"']?(?P<value>[^\s\"'`]{4,256})",
+        is_unquoted_secret,
+    ),
+    _rule(
         "PASSWORD",
         0.9,
-        re.compile(_NAME + r"s?[\"'`]{0,2}\s{0,4}(?::=|=>|==|=|:)\s{0,4}([\"'`])(?P<value>[^\"'`\n]{4,256})\1"),
-        _NAMED,
-        group="value",
-        check=_a_secret,
+        r"\b(?:curl|wget)[ \t](?s:.{0,256}?)(?<=\s)(?:-u|-a|--user|--proxy-user|-U)[ =]?[\"']?"
+        r"(?P<value>[^\s\"':$<{]{1,128}:[^\s\"'$<{][^\s\"']{2,256})",
+        lambda value: _is_pair(value),
     ),
-    Rule(
+    _rule("PASSWORD", 0.9, r"\b(?:mysql|mariadb)[a-z]{0,8}\b[^\n|;]{0,200}?\s-p" + _ONE),
+    _rule("PASSWORD", 0.95, r"\bsshpass[ \t]{1,4}(?:-[a-oq-z][ \t]?\w{0,16}[ \t]{1,4}){0,3}-p[ \t]{0,4}" + _ONE),
+    _rule("PASSWORD", 0.9, r"\bredis-cli\b[^\n|;]{0,200}?\s(?:-a|--pass)[ \t]{1,4}" + _ONE),
+    _rule(
         "PASSWORD",
-        0.85,
-        re.compile(_NAME + r"s?[\"'`]{0,2}[ \t]{0,4}(?::=|=>|==|=|:)[ \t]{0,4}[\"'`]?(?P<value>[^\s\"'`,;<>]{4,256})"),
-        _NAMED,
-        group="value",
-        check=_a_secret,
+        0.9,
+        r"\b(?:docker|podman|helm|az|npm|oc|skopeo|crane)\b[^\n|;]{0,60}?\blogin\b[^\n|;]{0,200}?\s-p[ =]" + _ONE,
     ),
-    Rule(
+    _rule("PASSWORD", 0.9, r"\s-pass(?:in|out)?[ \t]{1,4}[\"']?pass:(?P<value>[^\s\"'`|;&)]{3,256})"),
+)
+
+_FILES = (
+    # ~/.netrc
+    _rule(
         "PASSWORD",
-        0.8,
-        re.compile(
-            r"(?i:\bmy\s{1,3}(?:\w{1,20}\s{1,3}){0,2}(?:password|passcode|passphrase|pin(?: code)?)\s{1,3}(?:is"
-            r"|was)\s{1,3})"
-            r"[\"'`]?(?P<value>[^\s\"'`,;]{4,128})"
-        ),
-        ("pass", "pin"),
-        group="value",
-        check=_a_secret,
+        0.95,
+        r"\b(?:machine\s{1,9}\S{1,255}|default)\s{1,9}login\s{1,9}\S{1,128}\s{1,9}(?:account\s{1,9}\S{1,128}\s{1,9})?"
+        r"password\s{1,9}[\"']?(?P<value>[^\s\"']{3,256})",
     ),
-    Rule(
+    # ~/.pgpass: host:port:database:user:password
+    _rule(
         "PASSWORD",
-        0.8,
-        re.compile(
-            r"(?i:\b(?:password|passcode|passphrase|pin|secret|api key|token)\s{1,3}(?:is|was|to|as)\s{1,3})"
-            r"[\"'`]?(?P<value>[^\s\"'`,;]{4,256})"
-        ),
-        ("pass", "pin", "secret", "key", "token"),
-        group="value",
-        check=_odd,
+        0.9,
+        r"(?m:^)(?:[\w.-]{1,255}|\*):(?:\d{4,5}|\*):[A-Za-z_*][\w*$-]{0,62}:[A-Za-z_*][\w*$.@-]{0,62}:"
+        r"(?P<value>[^\s:]{4,256})(?m:[ \t\r]*$)",
     ),
-    # command lines: mysql -pSecret is missed; --password Secret is not
-    Rule(
+    # the auths of ~/.docker/config.json
+    _rule(
         "PASSWORD",
-        0.85,
-        re.compile(r"--(?i:password|passwd|pass|token|secret|api-key)[ =]([^\s\"'`]{4,256})"),
-        ("--",),
-        group=1,
-        check=_a_secret,
+        0.95,
+        r"[\"']auth[\"']\s{0,4}:\s{0,4}[\"'](?P<value>[A-Za-z0-9+/]{8,1024}={0,2})",
+        lambda value: _is_basic(value),
     ),
+    _rule("PASSWORD", 0.95, r"identitytoken[\"']\s{0,4}:\s{0,4}[\"'](?P<value>[^\s\"']{8,4096})"),
+    # kubeconfig
+    _rule("PRIVATE_KEY", 0.95, r"client-key-data[\"']?\s{0,4}:\s{0,4}[\"']?(?P<value>[A-Za-z0-9+/]{40,}+={0,2})"),
 )
 
 _HEADERS = (
-    Rule(
+    _rule(
         "BEARER_TOKEN",
         0.95,
-        re.compile(r"(?i:\b(?:bearer|basic|digest|apikey))[ \t]{1,4}([A-Za-z0-9._~+/-]{12,}+=*+)"),
-        ("bearer", "basic", "digest", "apikey"),
-        group=1,
-        check=_odd,
+        r"(?i:\b(?:bearer|basic|digest|apikey))[ \t]{1,4}(?P<value>[A-Za-z0-9._~+/-]{12,}+=*+)",
+        is_unquoted_token,
     ),
-    Rule(
+    _rule(
         "BEARER_TOKEN",
         0.95,
-        re.compile(
-            r"(?i:\b(?:proxy-)?authorization|x-api-key|x-auth-token"
-            r"|api-key)[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\"'\n]{8,512})"
-        ),
-        ("authorization", "api-key", "x-auth"),
-        group=1,
-        check=_odd,
+        r"(?i:\b(?:proxy-)?authorization|\bx-api-key|\bx-auth-token|\bx-(?:access|amz-security|gitlab|vault|csrf)-token"
+        r"|\bapi-key|\bprivate-token)[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?P<value>[^\"'\n]{8,512})",
+        lambda value: _is_authorization(value),
     ),
-    Rule(
+    _rule(
         "BEARER_TOKEN",
         0.95,
-        re.compile(r"(?i:\b(?:set-)?cookie)[\"']?\s{0,3}:\s{0,3}[\"']?([^\"'\n]{8,2048})"),
-        ("cookie",),
-        group=1,
-        check=lambda value: "=" in value,
+        r"(?i:\b(?:set-)?cookie)[\"']?\s{0,3}:\s{0,3}[\"']?(?P<value>[^\"'\n]{8,2048})",
+        lambda value: _is_cookie(value),
     ),
-    Rule(
-        "JWT",
-        1.0,
-        re.compile(_EDGE + r"eyJ[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+){1,4}"),
-        ("eyj",),
+    _rule(
+        "BEARER_TOKEN",
+        0.95,
+        r"(?i:(?:\bsessionid|session_id|connect\.sid|phpsessid|jsessionid|asp\.net_sessionid|laravel_session"
+        r"|_session|csrftoken|xsrf-token))=(?P<value>[^\s;,\"'&<>)]{8,512})",
+        is_odd,
     ),
 )
 
 _URLS = (
-    Rule(
+    _rule(
         "URL_CREDENTIALS",
         1.0,
-        re.compile(r"://([^\s:@/\"'<>]{0,128}:[^\s\"'<>]{1,256}@[\w.-]{0,128})"),
-        ("://",),
-        group=1,
+        r"://(?P<value>[^\s:@/\"'<>]{0,128}:(?!\d{1,5}/)[^\s\"'<>]{1,256}@[\w.-]{0,128})",
+        lambda value: _is_pair(value.rpartition("@")[0]),
     ),
-    Rule(
+    _rule(
         "URL_CREDENTIALS",
         0.97,
-        re.compile(
-            r"(?i)[?&;#](?:[a-z_-]{0,20}(?:token|secret|password|signature|api_?key|access_?key)|key|sig|auth|pwd|code)"
-            r"=([^\s&\"'#<>]{4,2048})"
-        ),
-        ("?", "&", ";", "#"),
-        group=1,
-        check=_a_secret,
+        r"(?i)[?&;#](?:[a-z_-]{0,20}(?:token|secret|password|signature|api_?key|access_?key|credential))"
+        r"=(?P<value>[^\s&\"'#<>]{4,2048})",
+        is_unquoted_secret,
     ),
-    Rule(
+    _rule(
         "URL_CREDENTIALS",
         0.97,
-        re.compile(r"(?i)\b(?:accountkey|sharedaccesskey)=([^;\s\"']{4,512})"),
-        ("accountkey", "sharedaccess"),
-        group=1,
-        check=_a_secret,
+        r"(?i)[?&;#](?:key|sig|auth|pwd|code)=(?P<value>[^\s&\"'#<>]{4,2048})",
+        is_odd,
     ),
+    _rule("URL_CREDENTIALS", 0.97, r"(?i)\b(?:accountkey|sharedaccess(?:key|signature))=(?P<value>[^;\s\"']{4,512})"),
 )
 
-
-class PemRecogniser:
-    """Private keys in PEM, by hand: a lazy pattern would look for each missing end through all the text."""
-
-    _BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-    _END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-
-    @property
-    def name(self) -> str:
-        """``pem``."""
-        return "pem"
-
-    def find(self, text: str) -> Iterator[Span]:
-        """Whole blocks; one without an end reaches to the end of the text, for it was cut."""
-        at = 0
-        while "-----BEGIN" in text and (begin := self._BEGIN.search(text, at)):
-            end = self._END.search(text, begin.end())
-            at = end.end() if end else len(text)
-            yield Span(begin.start(), at, "PRIVATE_KEY", 1.0, self.name)
+_ATTRIBUTES = words("path domain expires max-age samesite version comment $version $path $domain")
+"""Of a cookie; they say where it goes and how long it lives."""
 
 
-def secret_recognisers() -> tuple[RuleRecogniser | PemRecogniser, ...]:
-    """Every recogniser of this module."""
-    return RuleRecogniser("secrets", (*_KEYS, *_HEADERS, *_URLS, *_ASSIGNED)), PemRecogniser()
+def _is_pair(value: str) -> bool:
+    """Whether the password of a user:password is no example's; a short one is one too."""
+    return is_secret(value.partition(":")[2].ljust(4, "~"))
+
+
+def _is_basic(value: str) -> bool:
+    """Whether base64 holds user:password."""
+    try:
+        return b":" in base64.b64decode(value, validate=True)
+    except ValueError:
+        return False
+
+
+def _is_cookie(value: str) -> bool:
+    """Whether one of the pairs could be a session's, rather than a colour's or a path's."""
+    pairs = (pair.partition("=") for pair in value.split(";"))
+    return any(len(word) >= 6 and name.strip().lower() not in _ATTRIBUTES and is_odd(word) for name, _, word in pairs)
+
+
+def _is_authorization(value: str) -> bool:
+    """Whether a header has credentials: one of its words is odd, and not filled in by a program."""
+    return any(is_odd(word) for word in value.split())
+
+
+def secret_recognisers() -> tuple[Recogniser, ...]:
+    """Every recogniser of credentials."""
+    return (
+        RuleRecogniser("secret-formats", _KNOWN),
+        RuleRecogniser("secrets", (*_HEADERS, *_URLS, *_ASSIGNED, *_SAID, *_COMMANDS, *_FILES)),
+        KeyFileRecogniser(),
+        ManifestRecogniser(),
+    )
