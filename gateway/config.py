@@ -353,15 +353,11 @@ class Redact(Section):
         """Whether several redactor processes may run, which share what one loaded."""
         return self.workers > 1 or self.after("helpers") is not None
 
-    def own_profile(self, key: str, route: str) -> Profile | None:
-        """The profile that was given to a call's key, else to its route, the first that matches."""
+    def profile_of(self, key: str, route: str) -> Profile:
+        """The profile of a call: its key's, else its route's, the first that matches, else the general one."""
         by_route = (profile for glob, profile in self.routes.items() if fnmatchcase(route, glob))
         named = self.keys.get(key)
-        return named if named is not None else next(by_route, None)
-
-    def profile_of(self, key: str, route: str) -> Profile:
-        """The profile of a call: its own, else the general one."""
-        return self.own_profile(key, route) or self.profile
+        return named if named is not None else next(by_route, self.profile)
 
 
 class Journal(Section):
