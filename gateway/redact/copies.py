@@ -106,9 +106,8 @@ class Copies:
                 yield from ((start, value) for value in self._by_telling[data[start:end].decode()])
 
     def beyond(self, text: str) -> list[Value]:
-        """The values that may stand where another does and reach beyond it, or are told better."""
-        words = _WORD.findall(text)
-        return [value for word in set(words) for value in self._by_telling.get(word, ()) if value.text != text]
+        """The values that share a word with another: they may reach beyond it where it stands, or be told better."""
+        return [value for word in set(_WORD.findall(text)) for value in self._by_telling.get(word, ())]
 
     def mark(self, scanned: Scanned) -> Scanned:
         """The text with its own spans and those of copies."""

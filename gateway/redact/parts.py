@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 import secrets
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
 
-from gateway.redact.copies import Copies, Value, learned
+from gateway.redact.copies import Copies, Value
 from gateway.redact.normalise import normalise
 from gateway.redact.recogniser import Span
 from gateway.redact.scan import Scanned
@@ -25,6 +26,8 @@ from gateway.redact.tree import Inner, Items, Leaf, Pairs, Part, Tree, leaves, r
 _MARK = f"m{secrets.token_hex(8)}m"
 _NUMBER = f"n{secrets.token_hex(8)}n"
 """They stand for a value in a text, and for a number, while the places of values are looked for."""
+_WORD = re.compile(r"\w+")
+_ESCAPED_WORD = re.compile(r"(\\?)(\w+)")
 _MARKS = re.compile(rb'\\*"%b\\*"|%b' % (_NUMBER.encode(), _MARK.encode()))
 
 
@@ -75,11 +78,14 @@ def cuts(part: Part, others: Mapping[str, Span]) -> tuple[Cut, ...] | None:
     texts = list(leaves(part.tree))
     if not _verbatim(part, texts):
         return None
-    own = learned(leaf.scanned for leaf in texts if leaf.scanned)
+    copies = Copies()
     for value, span in others.items():
-        own.learn_value(value, span)
+        copies.learn_value(value, span)  # first: of a value that is known twice, the call's word counts
+    for leaf in texts:
+        if leaf.scanned is not None:
+            copies.learn(leaf.scanned)
     found: list[_Found] = []
-    made = rebuilt(part.tree, lambda leaf: _marked(leaf, own, found))
+    made = rebuilt(part.tree, lambda leaf: _marked(leaf, copies, found))
     try:
         pieces = _MARKS.split(msgspec.json.encode(made))
     except (TypeError, ValueError):
@@ -90,15 +96,32 @@ def cuts(part: Part, others: Mapping[str, Span]) -> tuple[Cut, ...] | None:
 
 
 def _verbatim(part: Part, texts: list[Leaf]) -> bool:
-    """Whether each word, as it is read, stands in the JSON: then a copy of a value can be looked for there."""
-    words = {word for leaf in texts if leaf.scanned for word in leaf.scanned.words()}
-    return all(word.encode("utf-8", "surrogatepass") in part.encoded for word in words)
+    """Whether each word, as it is read, stands in the JSON as often: then a copy of a value can be looked for there.
+
+    A letter spelt by an escape or an entity is found only by reading.
+    """
+    forms = [leaf.scanned.form for leaf in texts if leaf.scanned]
+    if all(form.starts is None for form in forms) and b"\\u" not in part.encoded:
+        return True
+    try:
+        stand = Counter(_words(part.encoded.decode()))
+    except UnicodeDecodeError:
+        return False
+    return Counter(word for form in forms for word in _WORD.findall(form.text)) <= stand
 
 
-def _marked(leaf: Leaf, own: Copies, found: list[_Found]) -> object:
+def _words(data: str) -> Iterator[str]:
+    """The words in JSON; after a backslash also without their first letter, which may be the escape's."""
+    for backslash, word in _ESCAPED_WORD.findall(data):
+        yield word
+        if backslash:
+            yield word[1:]
+
+
+def _marked(leaf: Leaf, copies: Copies, found: list[_Found]) -> object:
     """The leaf with a mark for each value."""
     assert leaf.scanned is not None
-    marked = own.mark(leaf.scanned) if own else leaf.scanned
+    marked = copies.mark(leaf.scanned) if copies else leaf.scanned
     if not marked.spans:
         return leaf.kept
     if not isinstance(leaf.kept, str):
@@ -182,10 +205,10 @@ def uncovered(known: Sequence[Part], copies: Copies) -> list[dict[str, Span]]:
         number = bisect_right(ends, start)
         if value.near(known[number].encoded):
             beside[number].setdefault(value.text, value.span)
-    reaching: dict[tuple[str, str, float], list[Value]] = {}
+    reaching: dict[tuple[str, str, float, bool], list[Value]] = {}
     for part, others in zip(known, beside, strict=True):
         for cut, text in zip(part.cuts or (), part.values, strict=True):
-            told = (text, cut.entity, cut.score)
+            told = (text, cut.entity, cut.score, cut.copy)
             if told not in reaching:
                 reaching[told] = [value for value in copies.beyond(text) if _reaches(value, cut, text)]
             for value in reaching[told]:
@@ -197,6 +220,8 @@ def uncovered(known: Sequence[Part], copies: Copies) -> list[dict[str, Span]]:
 def _reaches(value: Value, cut: Cut, text: str) -> bool:
     """Whether a value may reach beyond a cut's, or be told better."""
     told, score = value.span.entity, value.span.score / 2
+    if cut.copy and value.text == text and (score, told, value.span.name) != (cut.score, cut.entity, cut.name):
+        return True
     return value.text not in text or score > cut.score or (score == cut.score and told != cut.entity)
 
 

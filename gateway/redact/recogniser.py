@@ -44,8 +44,6 @@ class Rule:
     entity: str
     score: float
     pattern: re.Pattern[str]
-    needs: tuple[str, ...] = ()
-    digits: bool = False
     group: int | str = 0
     check: Check | None = None
 

@@ -20,7 +20,6 @@ LONG = 256
 CACHE_ITEMS = 100_000
 """Texts and what was found in them that one memory holds, some 20 MB at the most."""
 
-_WORD = re.compile(r"\w+")
 _MACHINE_WORD = re.compile(r"[a-z0-9_.:/@#$%+=-]*", re.ASCII)
 
 
@@ -51,10 +50,6 @@ class Scanned:
     def values(self) -> Iterable[tuple[Span, str]]:
         """Each span with its normalised value."""
         return ((span, self.form.text[span.start : span.end]) for span in self.spans)
-
-    def words(self) -> set[str]:
-        """The words of the normalised text."""
-        return set(_WORD.findall(self.form.text))
 
     def with_spans(self, spans: Iterable[Span]) -> Scanned:
         """The same text with other spans."""

@@ -25,7 +25,8 @@ class KeyFileRecogniser:
     )
     _BODY = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{16,}")
     _START = re.compile(
-        r"[\s\"'`\\>|#*+]{0,32}(?:[A-Z][\w-]{1,24}: [^\n]{0,128}[\s\\]{1,8}n?){0,8}(?P<body>[A-Za-z0-9+/]{16,})"
+        r"(?:[\s\"'`>|#*+]|\\[nrt]?){0,32}"
+        r"(?:[A-Z][\w-]{1,24}: [^\n]{0,128}[\s\\]{1,8}n?){0,8}(?P<body>[A-Za-z0-9+/]{16,})"
     )
     _CAPITAL = re.compile(r"[A-Z].*[A-Z]|[A-Za-z].*\d")
 

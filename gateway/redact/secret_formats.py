@@ -51,7 +51,7 @@ def _cued(name: str, cue: str, pattern: str) -> Format:
     checksum that is merely spoken of near the name is none.
     """
     named = r"(?:(?s:.{0,16}?)(?i:key|token|secret|login|client|auth|password|credential)[\w ]{0,16}?)?[\W_]{1,8}?"
-    return Format(name, rf"(?i:{cue})(?s:.{{0,40}}?){_EDGE}({pattern}){_END}", group=1, check=is_mixed)
+    return Format(name, rf"(?i:{cue}){named}{_EDGE}({pattern}){_END}", group=1, check=is_mixed)
 
 
 _MODELS = (

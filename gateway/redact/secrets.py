@@ -83,7 +83,7 @@ _COMMANDS = (
     _rule(
         "PASSWORD",
         0.85,
-        r"(?<![\w-])--(?:[a-z]{1,16}-){0,3}(?i:password|passwd|passphrase|pass|token|secret|api-key|access-key)"
+        r"--(?=[a-z])(?:[a-z]{1,16}-){0,3}(?i:password|passwd|passphrase|pass|token|secret|api-key|access-key)"
         r"[ =][\"']?(?P<value>[^\s\"'`]{4,256})",
         is_unquoted_secret,
     ),

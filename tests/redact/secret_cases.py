@@ -331,6 +331,8 @@ LEFT = (
     *(
         "-----BEGIN PRIVATE KEY----- begins a key",
         "kind: Deployment\ndata:\n  word: readable",
+        '"-----BEGIN PRIVATE KEY-----" in text and "-----END PRIVATE KEY-----" in text',
+        "-----BEGIN PRIVATE KEY-----\ncharacterisation of the line",
         "kind: Secret is a kind",
         "max_tokens=128000, max_tokens: 1_000_000)",
         "Set-Cookie: theme=dark; Expires=Wed, 01-Jan-2025 00:00:00 GMT; Max-Age=31536000",
@@ -368,6 +370,8 @@ RANDOM_LEFT = (
         "shpat_{h:12}",
         "r8_{w:10}",
         "gsk_{w:10}",
+        "the secret of commit {h:40}",
+        "the secret {H:40}",
     ),
 )
 """The same at random: hashes, identifiers, keys too short."""

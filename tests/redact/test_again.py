@@ -98,6 +98,19 @@ def test_a_history_sent_again_comes_out_as_if_read_anew(
         assert set(mine.findings) == set(anew.findings)
 
 
+def test_a_name_spelt_by_escapes_is_found_beside_one_that_is_not(forgetful: Redactor) -> None:
+    """Of the same word, one stands in the JSON as it is read and one does not."""
+    remembering = Redactor("fast", Pseudonyms(b"again".ljust(32, b".")))
+    arguments = r"""{"rows":["see \\u004aane 3","password = \"Jane Doe\""]}"""
+    function = {"name": "look_up", "arguments": arguments}
+    history: list[dict[str, Any]] = [
+        {"role": "user", "content": "My name is Jane Doe, thanks."},
+        {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function", "function": function}]},
+    ]
+    for _ in range(3):
+        assert said(remembering, history, "").request == said(forgetful, history, "").request
+
+
 @pytest.mark.parametrize(
     ("before", "later"),
     [
