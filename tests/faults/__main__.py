@@ -1,0 +1,96 @@
+"""Every durability promise under its faults: ``python -m tests.faults [--seeds N] [--only PART] [--json FILE]``.
+
+Prints a row as soon as it is known, then the whole table. The exit code is 0 when every row is met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.bench import report
+from tests.faults.row import FULL, Row
+
+PARTS: tuple[str, ...] = ()
+"""Modules of this package, each with a ``measure``, in the order of the promises."""
+FILES = 65_536
+"""Open files that the largest row needs."""
+
+
+def rows(parts: tuple[str, ...], seeds: int) -> Iterator[Row]:
+    """The rows of each part; a part that fails to run is a row that is not met."""
+    for part in parts:
+        began = time.monotonic()
+        try:
+            yield from importlib.import_module(f"tests.faults.{part}").measure(seeds)
+        except Exception as error:  # the other promises are measured all the same
+            yield Row(part, "the test itself", 0, wrong=(f"{type(error).__name__}: {error}",))
+        print(f"  … {part}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Run, print, and write JSON if asked."""
+    options = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    options.add_argument("--seeds", type=int, default=FULL, help=f"scales every count; {FULL} are the full run")
+    options.add_argument("--only", choices=PARTS, help="one part")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write every row here")
+    given = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ended from outside, we still stop what we started
+    _raise_files()
+    began, found = time.monotonic(), []
+    print("  ".join(f"{name}: {value}" for name, value in report.machine().items()), flush=True)
+    for row in rows((given.only,) if given.only else PARTS, given.seeds):
+        found.append(row)
+        print(f"  {row.promise:8} {row.fault}: {told(row)}", flush=True)
+    print("\n" + table(found))
+    for row in found:
+        for wrong in row.wrong:
+            print(f"{row.promise}, {row.fault}: {wrong}")
+    print(f"\n{time.monotonic() - began:.0f} seconds, {given.seeds} seeds")
+    if given.json is not None:
+        given.json.write_text(json.dumps([asdict(row) for row in found], indent=1))
+    return 0 if found and all(row.met for row in found) else 1
+
+
+def told(row: Row) -> str:
+    """``met`` or ``NOT MET``."""
+    return "met" if row.met else "NOT MET"
+
+
+def table(found: list[Row]) -> str:
+    """The rows, under promise, fault, runs, lost, doubled, worst time."""
+    return report.table(
+        [
+            {
+                "promise": row.promise,
+                "fault": row.fault,
+                "runs": row.runs,
+                "lost": row.lost,
+                "doubled": row.doubled,
+                "worst time": row.worst,
+                "met": "yes" if row.met else "NO",
+            }
+            for row in found
+        ]
+    )
+
+
+def _raise_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
