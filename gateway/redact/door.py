@@ -20,7 +20,7 @@ from gateway.redact.models import Model, SpacyModel
 from gateway.redact.names import name_recognisers
 from gateway.redact.ner import NerRecogniser
 from gateway.redact.normalise import printable
-from gateway.redact.parts import uncovered
+from gateway.redact.parts import uncovered, values
 from gateway.redact.patterns import digit_heavy_recognisers, pattern_recognisers
 from gateway.redact.placeholder import LARGEST, Placeholders
 from gateway.redact.places import place_recognisers
@@ -255,12 +255,17 @@ class Redactor:
                 copies.learn(piece.scanned)
                 continue
             known.append(piece)
+            piece.values = values(piece)
             for cut, value in zip(piece.cuts or (), piece.values, strict=True):
                 if not cut.copy:
                     copies.learn_value(value, cut.span)
         self._walker.close()
         for part, others in zip(known, uncovered(known, copies), strict=True):
-            if others and not self._walker.recall(part, others):
+            if not others:
+                continue
+            if self._walker.recall(part, others):
+                part.values = values(part)
+            else:
                 self._walker.open(part)
                 self._scan([*leaves(part)])
                 self._walker.keep(part, others)

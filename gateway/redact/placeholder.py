@@ -37,15 +37,18 @@ class Placeholders:
         self._number = number
         self._realistic = realistic
         self._given: dict[str, str] = {}
+        self._by_spelling: dict[str, str] = {}
         self._taken: set[str] = set()
         self._counts: Counter[str] = Counter()
 
     def of(self, entity: str, value: str) -> str:
         """What stands for a normalised value."""
-        key = same(value)
-        if key not in self._given:
-            self._given[key] = self._free(entity, key)
-        return self._given[key]
+        if value not in self._by_spelling:
+            key = same(value)
+            if key not in self._given:
+                self._given[key] = self._free(entity, key)
+            self._by_spelling[value] = self._given[key]
+        return self._by_spelling[value]
 
     def _free(self, entity: str, key: str) -> str:
         """Two values of a call never share one: the later takes the next that is free."""

@@ -113,7 +113,7 @@ class Scanner:
         memory: int = CACHE_ITEMS,
     ) -> None:
         self._patterns = tuple(patterns)
-        self._prose = tuple(prose)
+        self._prose = tuple(_reader(each) for each in prose)
         self._tick = tick
         self._cache = Memory[Span](memory)
 
@@ -132,7 +132,8 @@ class Scanner:
                 made[key] = Scanned(each.text, spans or ())
                 if spans is None:
                     fresh[key] = each
-        self._find([made[key] for key in fresh], [self._is_prose(each) for each in fresh.values()])
+        if fresh:
+            self._find([made[key] for key in fresh], [self._is_prose(each) for each in fresh.values()])
         for key in fresh:
             self._cache.put(key, made[key].spans)
         return [made[key] for key in keys]
@@ -149,8 +150,8 @@ class Scanner:
         found = [list(self._by_pattern(scanned.form.text)) for scanned in texts]
         chosen = [number for number, wanted in enumerate(prose) if wanted]
         readable = [_without_long(texts[number].form.text, found[number]) for number in chosen]
-        for recogniser in self._prose:
-            for number, spans in zip(chosen, _read(recogniser, readable), strict=True):
+        for find_all in self._prose:
+            for number, spans in zip(chosen, find_all(readable), strict=True):
                 found[number] += spans
         for scanned, spans in zip(texts, found, strict=True):
             scanned.spans = tuple(resolve(scanned.form.text, spans))
@@ -166,10 +167,10 @@ class Scanner:
                 yield best._replace(start=fragment.start, end=fragment.end)
 
 
-def _read(recogniser: Recogniser, texts: Sequence[str]) -> Sequence[Iterable[Span]]:
+def _reader(recogniser: Recogniser) -> Callable[[Sequence[str]], Sequence[Iterable[Span]]]:
     if isinstance(recogniser, Reader):
-        return recogniser.find_all(texts)
-    return [recogniser.find(text) for text in texts]
+        return recogniser.find_all
+    return lambda texts: [recogniser.find(text) for text in texts]
 
 
 def _without_long(text: str, spans: list[Span]) -> str:

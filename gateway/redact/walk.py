@@ -12,7 +12,7 @@ from gateway.identity import Pseudonyms
 from gateway.raw import Json
 from gateway.redact import media, policy
 from gateway.redact.deadline import RedactionFailed
-from gateway.redact.parts import Cut, cuts, values
+from gateway.redact.parts import Cut, cuts
 from gateway.redact.recogniser import Span
 from gateway.redact.scan import Memory, Scanned
 from gateway.redact.tree import Inner, Items, Kept, Leaf, Pairs, Part, Tree, style
@@ -84,8 +84,6 @@ class Walker:
 
     def _known(self, part: Part) -> bool:
         part.cuts = self._seen.get(part.mark)
-        if part.cuts:
-            part.values = values(part)
         return part.cuts is not None
 
     def open(self, part: Part) -> None:
