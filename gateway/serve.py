@@ -132,6 +132,7 @@ async def serving(
     listening: socket.socket,
     grace: float = GRACE_S,
     waiting: Waiting | None = None,
+    bodies: Bodies | None = None,
 ) -> AsyncIterator[Callable[[Config], None]]:
     """Serve on a bound socket for the duration of the block; then finish what is in the air, ``grace`` seconds long.
 
@@ -140,7 +141,7 @@ async def serving(
     """
     loop = asyncio.get_running_loop()
     routes = Routes(config)
-    flights = Flights(journal, Bodies(), loop.time, strict=config.durability == "strict")
+    flights = Flights(journal, bodies or Bodies(), loop.time, strict=config.durability == "strict")
     client = Client()
     relay = Relay(layout, Proxies(config.server.trusted_proxies))
     gate = Gate(config, layout)

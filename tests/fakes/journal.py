@@ -6,6 +6,8 @@ import asyncio
 
 from gateway.raw import Call, Note, Part, Whole
 
+PATIENCE_S = 15.0
+
 
 class MemoryJournal:
     """Keeps what it is given. With ``hold`` set, records wait for ``release``."""
@@ -61,9 +63,10 @@ class MemoryJournal:
 
     async def arrived(self, count: int) -> list[Whole]:
         """Wait until so many calls stand in the journal."""
-        while len(self.calls) < count:
-            self.came.clear()
-            await self.came.wait()
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.calls) < count:
+                self.came.clear()
+                await self.came.wait()
         return self.calls
 
 

@@ -17,10 +17,14 @@ from aiohttp import web
 from gateway import mark
 from gateway.attempts import Waiting
 from gateway.config import Config
+from gateway.limits import Bodies
 from gateway.paths import Layout
 from gateway.serve import serving
 from tests.fakes import upstream as fake
 from tests.fakes.journal import MemoryJournal
+
+PATIENCE_S = 15.0
+"""How long an answer is waited for that ought to come at once."""
 
 
 @dataclass
@@ -67,7 +71,7 @@ async def running_upstream() -> AsyncIterator[fake.Upstream]:
 
 @contextlib.asynccontextmanager
 async def running(
-    tmp_path: Path, grace: float = 0.5, waiting: Waiting | None = None, **settings: Any
+    tmp_path: Path, grace: float = 0.5, waiting: Waiting | None = None, bodies: Bodies | None = None, **settings: Any
 ) -> AsyncIterator[Gateway]:
     """A gateway with one upstream named ``main`` unless others are given."""
     async with running_upstream() as upstream:
@@ -85,7 +89,7 @@ async def running(
         bound = listening()
         gateway = Gateway(bound.getsockname()[1], journal, upstream, layout, secret)
         try:
-            async with serving(config, layout, journal, bound, grace, waiting):
+            async with serving(config, layout, journal, bound, grace, waiting, bodies):
                 yield gateway
         finally:
             for writer in gateway.writers:
@@ -145,6 +149,11 @@ async def send(gateway: Gateway, data: bytes, *, head: bool = False) -> Raw:
 
 async def read_answer(reader: asyncio.StreamReader, *, head: bool = False) -> Raw:
     """Read one answer, minding its framing."""
+    async with asyncio.timeout(PATIENCE_S):
+        return await _read_answer(reader, head=head)
+
+
+async def _read_answer(reader: asyncio.StreamReader, *, head: bool) -> Raw:
     status, headers = await read_head(reader)
     answer = Raw(status, headers, b"", True)
     if head or status in (204, 304):

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.raw import Call, Capture, Ended, Part
 from tests.fakes.upstream import completion, stream_of
-from tests.hot.gateway import chat, connect, read_answer, read_head, request, running, send
+from tests.hot.gateway import PATIENCE_S, chat, connect, read_answer, read_head, request, running, send
 
 pytestmark = pytest.mark.anyio
 CHAT = "/v1/chat/completions"
@@ -145,6 +145,21 @@ async def test_an_answer_that_is_cut_never_looks_whole(tmp_path: Path, mode: str
         assert record.reply.head == body
 
 
+async def test_an_error_of_ours_waits_for_its_record(tmp_path: Path) -> None:
+    """It is an end like any other: seen once it is durable."""
+    async with running(tmp_path) as gateway:
+        gateway.journal.hold = True
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT, chat(), x_mode="reset"))
+        await gateway.journal.arrived(1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await reader.read(1)
+        gateway.journal.release()
+        assert (await read_answer(reader)).status == 502
+        writer.close()
+
+
 async def test_an_upstream_that_hangs_up_is_a_502(tmp_path: Path) -> None:
     """No answer at all: an error in OpenAI's shape with our code."""
     async with running(tmp_path) as gateway:
@@ -192,7 +207,8 @@ async def test_open_calls_are_told_to_the_journal(tmp_path: Path) -> None:
         await read_head(reader)
         await reader.readuntil(b"\n\n")
         gateway.journal.news.clear()
-        await gateway.journal.news.wait()
+        async with asyncio.timeout(PATIENCE_S):
+            await gateway.journal.news.wait()
         gateway.upstream.go.set()
         await reader.readuntil(b"0\r\n\r\n")
         writer.close()

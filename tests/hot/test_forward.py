@@ -48,7 +48,7 @@ class Script:
                 if not step.startswith(b"HTTP"):
                     break
             else:
-                await reader.read()
+                await reader.read(1)
         writer.close()
 
 

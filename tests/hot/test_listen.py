@@ -80,9 +80,9 @@ async def test_bad_http_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.usefixtures("hurried")
-@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nhost:"])
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nhost:", request(CHAT, b"{")[:-1]])
 async def test_a_silent_client_is_closed(tmp_path: Path, sent: bytes) -> None:
-    """A connection without a request, or with half a head, does not stay open."""
+    """A connection without a request, with half a head, or without its body does not stay open."""
     async with running(tmp_path) as gateway:
         reader, writer = await connect(gateway)
         writer.write(sent)

@@ -9,6 +9,7 @@ import httpx
 import openai
 import pytest
 
+from gateway.limits import Bodies
 from gateway.raw import Capture, Ended
 from tests.fakes.upstream import USAGE, WORDS, completion, stream_of
 from tests.hot.gateway import chat, connect, read_answer, request, running, send
@@ -352,6 +353,35 @@ async def test_oversized_bodies_are_refused(tmp_path: Path) -> None:
         assert answer.status == 413
         assert json.loads(answer.body)["error"]["code"] == "request_too_large"
         assert gateway.journal.calls[0].reply.ended is Ended.REJECTED
+
+
+async def test_a_body_in_chunks_is_refused_once_it_is_too_large(tmp_path: Path) -> None:
+    """Whose size nobody announced is told by what has come."""
+    async with running(tmp_path, bodies=Bodies(each=200_000)) as gateway:
+        head = request(CHAT, transfer_encoding="chunked").replace(b"content-length: 0\r\n", b"")
+        reader, writer = await connect(gateway)
+        writer.write(head + (b"c350\r\n" + b"x" * 50_000 + b"\r\n") * 20 + b"0\r\n\r\n")
+        answer = await read_answer(reader)
+        assert (answer.status, json.loads(answer.body)["error"]["code"]) == (413, "request_too_large")
+        assert gateway.upstream.seen == []
+        writer.close()
+
+
+async def test_bodies_that_are_too_much_together_are_put_off(tmp_path: Path) -> None:
+    """503 with Retry-After while others hold the room; served again once they came to their end."""
+    async with running(tmp_path, bodies=Bodies(each=1_000, together=1_500)) as gateway:
+        body = chat(pad="x" * 800)
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT, body, x_mode="hang-mid-stream"))
+        await gateway.upstream.arrived.wait()
+        answer = await send(gateway, request(CHAT, body))
+        assert (answer.status, answer.header("retry-after")) == (503, "1")
+        assert json.loads(answer.body)["error"]["code"] == "gateway_busy"
+        gateway.upstream.go.set()
+        assert (await read_answer(reader)).status == 200
+        for _ in range(2):
+            assert (await send(gateway, request(CHAT, body))).status == 200
+        writer.close()
 
 
 @pytest.mark.parametrize("path", ["/v1/../admin", "/v1/files/%2e%2E/x", "/v1/a/.."])

@@ -21,6 +21,7 @@ from gateway.journal import journal as journal_module
 from gateway.journal.files import COUNTERS
 from gateway.journal.seal import HEADER_BYTES
 from gateway.paths import Layout
+from gateway.raw import Ended
 from tests.journal import victim
 from tests.journal.makers import (
     KEY,
@@ -420,6 +421,25 @@ async def test_a_whole_call_never_comes_back_when_its_mark_found_no_room(
     assert (ledger.accepted, ledger.outbox, ledger.shed) == (2, len(kept), 2 - len(kept))
 
 
+async def test_a_whole_call_whose_mark_found_no_room_is_known_by_its_segment(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the record and its mark, the next start finds the call in both places and takes the record."""
+    journal = await two_calls_open(layout)
+    with monkeypatch.context() as patched:
+        refused = no_room(patched, ".live")
+        assert await journal.put(whole("x")) is True
+        await eventually(lambda: refused != [], "the mark refused")
+        after = Layout(layout.data_dir.with_name("after"))
+        shutil.copytree(layout.data_dir, after.data_dir)
+    await journal.close()
+    await asyncio.to_thread(restarted, after)
+    kept = {one.call.id: one.reply.ended for one in calls_in(folder(after), "*.seg")}
+    assert kept == {"x": Ended.COMPLETE, "y": Ended.KILLED}
+    assert sorted(ids_in(folder(after), "*.seg")) == ["x", "y"]
+    assert balanced(after).raw == 2
+
+
 async def cut_off(layout: Layout) -> None:
     """A stop that leaves one call in the live log."""
     journal = await opened(layout)
@@ -519,6 +539,13 @@ async def test_a_copy_of_the_directory_opens_under_no_other_key(layout: Layout) 
     await recorded(journal, whole("a"))
     await journal.close()
     assert ids_in(folder(layout), "*.seg", key=InstallKey(b"x" * 32)) == []
+
+
+async def test_a_folder_without_room_to_count_is_refused_and_kills_nobody(small_disk: Layout) -> None:
+    """Room for the counters is taken at the opening: to count into a hole in a full disk's file would be fatal."""
+    folder(small_disk).mkdir()
+    stuff(small_disk)
+    assert await asyncio.to_thread(victim.run, victim.count, folder(small_disk) / COUNTERS) == victim.REFUSED
 
 
 async def test_a_folder_that_cannot_count_is_refused_by_name(layout: Layout) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.counters import Counters
 from gateway.journal import Segments
-from gateway.journal.files import COUNTERS
+from gateway.journal.files import COUNTERS, read
 from gateway.paths import Layout
 from gateway.raw import Capture, Ended
 from tests.journal import victim
@@ -92,6 +92,7 @@ def killed_with_calls_open(layout: Layout) -> None:
     """A process dies with one call whole, one with two parts, one without, and one of which nothing is on disk."""
     hearing, told = victim.pipe()
     process = victim.started(victim.leave_calls_open, layout.data_dir, told)
+    told.close()
     assert hearing.recv() == "ready"
     process.kill()
     process.join()
@@ -183,11 +184,13 @@ def left_open(layout: Layout, count: int) -> Path:
 
 
 def test_a_torn_tail_is_cut_off_and_its_call_counted(layout: Layout) -> None:
-    """Half a frame at the end is the write that the crash interrupted: never told as durable."""
+    """Half a frame at the end is the write that the crash interrupted: never told as durable, and gone afterwards."""
     path = left_open(layout, 3)
     os.truncate(path, path.stat().st_size - 5)
     restarted(layout)
     assert ids_in(folder(layout), "*.seg") == ["0", "1"]
+    (closed,) = folder(layout).glob("*.seg")
+    assert closed.stat().st_size == read(closed, KEY).sound_length
     ledger = balanced(layout)
     assert (ledger.raw, ledger.shed) == (2, 1)
 

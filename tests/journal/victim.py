@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from gateway.counters import Counters
+from gateway.errors import JournalError
 from gateway.journal import Broken, Journal, Segments
 from gateway.journal.files import COUNTERS
 from gateway.journal.recovery import recover
@@ -20,6 +21,7 @@ from gateway.paths import Layout
 from tests.journal.makers import KEY, SERVE, call, clean, entries_of, entry_id, eventually, opened, part, whole
 
 KILLED = -signal.SIGKILL
+REFUSED = 3
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["tests.journal.victim"])
 _CHANGES = ("os.rename", "os.remove", "os.truncate", "os.mkdir")
@@ -91,6 +93,15 @@ def recover_folder(data_dir: Path, die_at: int | None) -> None:
     if die_at is not None:
         die_before_change(data_dir, die_at)
     recover(directory, KEY, counters)
+
+
+def count(path: Path) -> None:
+    """Open counters and count one call; exits ``REFUSED`` when there is no opening them."""
+    try:
+        counters = Counters.open(path)
+    except JournalError:
+        sys.exit(REFUSED)
+    counters.accept()
 
 
 def hold(data_dir: Path, told: Connection) -> None:

@@ -43,18 +43,20 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def until(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 20
     while not check():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.01)
 
 
 def stop_when(check: Callable[[], bool]) -> None:
-    """Send this process SIGTERM, which the supervisor under test handles, once the check holds."""
+    """Send this process SIGTERM, which the supervisor under test handles, once the check holds or never will."""
 
     def watch() -> None:
-        until(check)
-        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            until(check)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 
 import brotli
@@ -50,6 +51,19 @@ def test_bare_deflate_and_joined_gzip_members() -> None:
 def test_a_bomb_stays_within_the_bound(name: str) -> None:
     """A small body that unfolds without end is cut at the limit and called not whole."""
     assert decode(CODERS[name](bytes(1 << 22)), name, 1000) == Decoded(bytes(1000), False)
+
+
+@pytest.mark.parametrize("name", CODERS)
+def test_a_bomb_takes_no_memory_beyond_the_bound(name: str) -> None:
+    """It is cut while it unfolds, and not afterwards."""
+    packed = CODERS[name](bytes(1 << 24))
+    tracemalloc.start()
+    try:
+        decode(packed, name, 1000)
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1 << 20
 
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br"])
