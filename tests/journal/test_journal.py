@@ -243,6 +243,33 @@ async def test_a_full_journal_sheds_and_counts_and_takes_again_when_there_is_roo
     assert balanced(layout).shed == 2
 
 
+async def test_what_waits_for_a_slow_disk_is_bounded_in_bytes(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound calls are shed and counted; what was written makes room again."""
+    journal = await opened(layout)
+    assert await recorded(journal, whole("first")) == [True]
+    monkeypatch.setattr(journal_module, "QUEUE_BYTES", 100_000)
+    answer, real = threading.Event(), os.fdatasync
+
+    def slow(handle: int) -> None:
+        answer.wait()
+        real(handle)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", slow)
+        futures = []
+        for number in range(4):
+            journal.accept()
+            futures.append(journal.put(whole(str(number), body=os.urandom(60_000))))
+        assert [future.done() and not future.result() for future in futures] == [False, False, True, True]
+        answer.set()
+        await asyncio.gather(*futures)
+    await eventually(lambda: not journal.full, "room")
+    assert await recorded(journal, whole("last")) == [True]
+    await journal.close()
+    assert ids_in(folder(layout), "*.seg") == ["first", "0", "1", "last"]
+    assert counted(layout) == (6, 2, 4)
+
+
 async def test_a_call_that_is_shed_does_not_come_back_as_killed(layout: Layout) -> None:
     """It was in the live log and is counted as shed: the next start must not count it again."""
     journal = await opened(layout, max_bytes=50_000)

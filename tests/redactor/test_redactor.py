@@ -262,6 +262,30 @@ def test_a_stop_drains_and_a_full_disk_is_held_against_no_call(layout: Layout, m
     assert (ledger.outbox, ledger.quarantined, ledger.raw) == (2, 0, 0)
 
 
+def test_a_full_outbox_is_left_alone(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redaction rests while the store's side is over its bound; the journal holds the calls meanwhile."""
+    filled(layout, chat(ids(1), TEXT))
+    (layout.outbox / "large-0.batch").write_bytes(bytes(1 << 20))
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    real, looks = Outbox.bytes, []
+
+    def looked(self: Outbox) -> int:
+        looks.append(real(self))
+        if len(looks) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return looks[-1]
+
+    monkeypatch.setattr(Outbox, "bytes", looked)
+    settings = {"redact": {"profile": "fast"}, "journal_key": (b"k" * 32).hex(), "outbox": {"max_bytes": 1 << 20}}
+    try:
+        run(Config.model_validate(settings), layout, 0)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert set(looks) == {1 << 20}
+    assert balanced(layout).raw == 1
+
+
 def test_the_watchdog_gives_up_on_a_call_that_outlives_its_box() -> None:
     """A hang in native code ends the process, so that the next one can count it as a crash."""
     given_up = threading.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -255,7 +256,8 @@ def test_a_server_that_is_gone_is_waited_for(tmp_path: Path, shelf: Shelf, contr
     thread = threading.Thread(target=Loader(shelf, store, control, poll_s=0.01).run, args=(stop,))
     thread.start()
     fake.start()
-    while shelf.batches:
+    until = time.monotonic() + 20
+    while shelf.batches and time.monotonic() < until:
         stop.wait(0.02)
     stop.set()
     thread.join()
