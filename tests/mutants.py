@@ -231,4 +231,5 @@ def table(results: Iterable[Result]) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ended from outside, the copies are removed all the same
     sys.exit(main())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.capture import HEAD_BYTES, TAIL_BYTES, Capture, EndMarker
@@ -13,6 +15,8 @@ from tests.hot.test_splice import CUTS, split
 
 @settings(max_examples=40)
 @given(st.lists(st.integers(0, 400_000), max_size=12))
+@example([HEAD_BYTES, TAIL_BYTES, 1])
+@example([1, HEAD_BYTES + TAIL_BYTES])
 def test_head_and_tail_are_kept_in_any_split(sizes: list[int]) -> None:
     """The first 1 MiB and the last 64 KiB stay, and everything when there is no gap between them."""
     capture = Capture()
@@ -28,6 +32,19 @@ def test_head_and_tail_are_kept_in_any_split(sizes: list[int]) -> None:
         assert dropped
         assert head == data[:HEAD_BYTES]
         assert tail == data[-TAIL_BYTES:]
+
+
+def test_a_long_answer_takes_little_more_memory_than_is_kept_of_it() -> None:
+    """However long it is, and in however small pieces it comes."""
+    capture, piece = Capture(), bytes(10_000)
+    tracemalloc.start()
+    try:
+        for _ in range(1_000):
+            capture.feed(piece)
+        now, _most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert now < 2 * (HEAD_BYTES + TAIL_BYTES)
 
 
 def test_fresh_bytes_are_told_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.identity import Pseudonyms
@@ -42,6 +42,7 @@ def test_sessions_and_installations_are_not_linked(fast: Redactor) -> None:
 
 
 @given(st.lists(st.text(min_size=1, max_size=5).map(str.strip).filter(bool), max_size=30), st.integers(1, 3))
+@example(["a", "b", "c"], 1)
 def test_two_values_never_share_a_placeholder(values: list[str], crowd: int) -> None:
     """Even where their numbers collide; and none is above four digits."""
     numbered = Placeholders(lambda value: LARGEST - len(value) % crowd)
