@@ -9,6 +9,7 @@ makes the next ``n`` statements that contain ``match`` fail:
     error    HTTP 500 with a ClickHouse error, nothing done
     applied  the statement is carried out and then answered with HTTP 500
     dropped  the statement is carried out and the connection closed without an answer
+    late     as stall, and carried out then, when the client has long given up
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
             body = b""
         sql = "\n".join(part for part in (params.get("query", ""), body.decode()) if part)
         fault = self.faults.take(sql)
-        if fault == "stall":
+        if fault in {"stall", "late"}:
             self.faults.release.wait(60)
         if fault in {"refuse", "stall"}:
             self.close_connection = True
@@ -160,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
             found = EXCEPTION_CODE.search(str(error))
             self._answer(500, str(error).encode(), {"X-ClickHouse-Exception-Code": found[1] if found else "1000"})
             return
-        if fault == "dropped":
+        if fault in {"dropped", "late"}:
             self.close_connection = True
         elif fault == "applied":
             self._error(999, "KEEPER_EXCEPTION")
