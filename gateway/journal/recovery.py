@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from gateway import telemetry
 from gateway.counters import Counters
 from gateway.errors import JournalError, SealBroken
 from gateway.installkey import InstallKey
-from gateway.journal.entries import CALL, encode, finished, live
+from gateway.journal.entries import CALL, Live, encode, finished, live
 from gateway.journal.files import Appender, Contents, SegmentName, read, sequence_of, sync_directory
 from gateway.raw import Call, Capture, Closed, Ended, Opened, Part, Reply, Whole
 
@@ -107,33 +108,49 @@ def _ids(contents: Contents) -> set[str]:
 def _killed(lives: list[Path], key: InstallKey) -> list[Whole]:
     calls: dict[str, Call] = {}
     parts: dict[str, list[Part]] = {}
+    torn: set[str] = set()
+    for entry in _entries(lives, key):
+        if entry is None:
+            # A part of any of these may be gone: what came later cannot be joined to what came before.
+            torn.update(calls)
+        elif isinstance(entry, Opened):
+            calls[entry.call.id] = entry.call
+        elif isinstance(entry, Part) and entry.id not in torn:
+            parts.setdefault(entry.id, []).append(entry)
+        elif isinstance(entry, Closed):
+            calls.pop(entry.id, None)
+    return [Whole(call, _reply(parts.get(call.id, []), torn=call.id in torn)) for call in calls.values()]
+
+
+def _entries(lives: list[Path], key: InstallKey) -> Iterator[Live | None]:
+    """What the live logs hold, in order; ``None`` where something is missing, be it damaged or never written."""
     for path in lives:
         contents = read(path, key)
+        following = 0
         for frame in contents.frames:
             try:
-                entry = live(contents.open(frame))
+                entry: Live | None = live(contents.open(frame))
             except SealBroken:
-                continue
-            if isinstance(entry, Opened):
-                calls[entry.call.id] = entry.call
-            elif isinstance(entry, Part):
-                parts.setdefault(entry.id, []).append(entry)
-            elif isinstance(entry, Closed):
-                calls.pop(entry.id, None)
-    return [Whole(call, _reply(parts.get(call.id, []))) for call in calls.values()]
+                entry = None
+            if entry is not None and frame.index != following:
+                yield None
+            yield entry
+            following = frame.index + 1
+        if path.stat().st_size != contents.sound_length:
+            yield None
 
 
-def _reply(parts: list[Part]) -> Reply:
-    """The answer as far as it had been told: joined parts, the last one's times."""
+def _reply(parts: list[Part], *, torn: bool) -> Reply:
+    """The answer as far as it had been told: joined parts, the last one's times. ``torn``: more was told once."""
     if not parts:
-        return Reply(status=0, ended=Ended.KILLED, capture=Capture.FULL)
+        return Reply(status=0, ended=Ended.KILLED, capture=Capture.NONE if torn else Capture.FULL)
     last = parts[-1]
     head = b"".join(part.data for part in parts)
     size = sum(part.size for part in parts)
     return Reply(
         status=last.status,
         ended=Ended.KILLED,
-        capture=Capture.FULL if len(head) == size else Capture.TRUNCATED if head else Capture.NONE,
+        capture=Capture.FULL if len(head) == size and not torn else Capture.TRUNCATED if head else Capture.NONE,
         content_type=last.content_type,
         content_encoding=last.content_encoding,
         head=head,

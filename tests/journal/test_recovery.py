@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from gateway.counters import Counters
 from gateway.journal import Segments
 from gateway.journal.files import COUNTERS, read
+from gateway.journal.seal import HEADER_BYTES, frames
 from gateway.paths import Layout
 from gateway.raw import Capture, Ended
 from tests.journal import victim
@@ -168,6 +169,42 @@ def test_parts_that_were_not_captured_are_counted_as_missing(layout: Layout) -> 
     restarted(layout)
     capture = {one.call.id: one.reply.capture for one in calls_in(folder(layout), "*.seg")}
     assert capture == {"some": Capture.TRUNCATED, "none": Capture.NONE}
+
+
+async def live_parts(layout: Layout, *pieces: bytes) -> Path:
+    """A call's live log as a crash leaves it: its beginning and these parts, a frame each."""
+    journal = await opened(layout)
+    journal.accept()
+    journal.opened(call("k"))
+    grown = 0
+
+    def longer() -> bool:
+        nonlocal grown
+        sizes = [path.stat().st_size for path in folder(layout).glob("*.live")]
+        before, grown = grown, max([grown, *sizes])
+        return grown > max(before, HEADER_BYTES)
+
+    await eventually(longer, "the call's beginning")
+    for piece in pieces:
+        journal.part(part("k", piece))
+        await eventually(longer, "a part")
+    copy = Layout(layout.data_dir.with_name("copy"))
+    shutil.copytree(layout.data_dir, copy.data_dir)
+    await journal.close()
+    return copy.data_dir
+
+
+def test_an_answer_is_not_joined_over_a_part_that_is_missing(layout: Layout) -> None:
+    """What came before the damage is kept and marked as cut; what came after it would make another text."""
+    copy = Layout(asyncio.run(live_parts(layout, b"do ", b"not ", b"pay")))
+    (path,) = folder(copy).glob("*.live")
+    content = path.read_bytes()
+    missing = list(frames(content))[2].raw
+    path.write_bytes(content.replace(missing, missing[:-1] + bytes([missing[-1] ^ 1])))
+    restarted(copy)
+    (kept,) = calls_in(folder(copy), "*.seg")
+    assert (kept.reply.head, kept.reply.capture) == (b"do ", Capture.TRUNCATED)
+    balanced(copy)
 
 
 def left_open(layout: Layout, count: int) -> Path:
