@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.config import Retention
 from gateway.errors import StoreError
-from gateway.model import Clean
+from gateway.model import Clean, Record
 from gateway.store import migrate
 from gateway.store.address import Address, parse
 from gateway.store.connection import Pool, connect, require, translated
@@ -112,12 +112,14 @@ class Store:
         ``retried=False`` promises that no earlier try of this batch can exist, and saves the look-ups.
         """
         self.ready()
+        # A damaged live log can bring a call back as killed that has long come to its end.
+        looked_up = retried or any(isinstance(item, Record) and item.ended == "killed" for item in items)
         with self._writing:
             stamp = self._next_stamp()
             for table in TABLES:
                 for index, chunk in enumerate(chunks(rows(table, items, stamp))):
                     token = f"{batch_name}/{table}/{index}"
-                    if retried and table != "scores":
+                    if looked_up and table != "scores":
                         self._complete(table, chunk, token)
                     else:
                         self._put(table, chunk, token)

@@ -318,6 +318,20 @@ def test_only_batches_that_may_have_been_tried_are_looked_up(store: Store, shelf
     assert fragile.promised == [True, False, True]
 
 
+def test_a_call_brought_back_as_killed_stands_once_as_it_ended(
+    store: Store, shelf: Shelf, control: Control, reads: Reads
+) -> None:
+    """A damaged live log no longer says that the call came to its end, and it has long been stored."""
+    loader = Loader(shelf, store, control)
+    whole, other = record(), record(ended="killed")
+    shelf.put("whole", [whole])
+    loader.drain()
+    shelf.put("again", [record(id=whole.id, started_at=whole.started_at, ended="killed"), other])
+    loader.drain()
+    found = sorted((call.id, call.ended) for call in reads.calls(CallFilter()).items)
+    assert found == [(whole.id, "complete"), (other.id, "killed")]
+
+
 def test_a_waiting_loader_stops_at_once(store: Store, shelf: Shelf, control: Control) -> None:
     """Backing off for long, it still hears the stop."""
 
