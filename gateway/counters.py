@@ -6,10 +6,12 @@ power cut may lose the last seconds of counting, never a call.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import secrets
 import struct
+import zlib
 from pathlib import Path
 
 from gateway.errors import JournalError
@@ -19,18 +21,33 @@ _MAGIC = b"LGC1"
 _HEAD = struct.Struct("<4s8s4x")
 _COUNT = struct.Struct("<Q")
 _ROTATED = struct.Struct("<QQQ")
+_CHECKED = struct.Struct("<QQQI")
 
 _ACCEPTED, _SHED, _SHED_LATE, _ROTATION = 16, 24, 32, 40
+_LARGEST = 1 << 53
+"""What no count and no number of a segment ever comes to."""
 
 
 class Counters:
-    """``accepted`` calls; ``shed`` ones; and of rotation: the last segment's number, its calls, the calls of all."""
+    """``accepted`` calls; ``shed`` ones; and of rotation: the last segment's number, its calls, the calls of all.
+
+    ``name`` makes batches of this file's life unlike those of any other, should the file be lost. Where the last
+    segment's number may be wrong it is a new one: no two segments' batches may have one name.
+    """
 
     __slots__ = ("_page", "name")
 
-    def __init__(self, page: mmap.mmap, name: str) -> None:
+    def __init__(self, page: mmap.mmap) -> None:
         self._page = page
-        self.name = name
+        magic, name = _HEAD.unpack_from(page)
+        fresh = magic != _MAGIC or not self._plausible
+        if fresh:
+            page[:] = bytes(SIZE)
+        if fresh or not self._sound(name):
+            name = secrets.token_hex(4).encode()
+            _HEAD.pack_into(page, 0, _MAGIC, name)
+            self._rotated(*self.rotation)
+        self.name: str = name.decode("ascii")
 
     @classmethod
     def open(cls, path: Path) -> Counters:
@@ -38,19 +55,16 @@ class Counters:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
+                # Redactors open it too, and only one may repair it.
+                fcntl.flock(handle, fcntl.LOCK_EX)
                 os.posix_fallocate(handle, 0, SIZE)
-                page = mmap.mmap(handle, SIZE)
+                return cls(mmap.mmap(handle, SIZE))
             finally:
+                # By hand: the page keeps the file open, and with it the lock.
+                fcntl.flock(handle, fcntl.LOCK_UN)
                 os.close(handle)
         except OSError as error:
             raise JournalError(f"{path.name}: {error.strerror}") from error
-        magic, name = _HEAD.unpack_from(page)
-        if magic != _MAGIC:
-            # The name makes batches of this file's life unlike those of any other, should the file be lost.
-            name = secrets.token_hex(4).encode()
-            page[:] = bytes(SIZE)
-            _HEAD.pack_into(page, 0, _MAGIC, name)
-        return cls(page, name.decode("ascii", "replace"))
 
     def accept(self, calls: int = 1) -> None:
         """More calls are accepted. Only the event loop's thread calls this."""
@@ -67,12 +81,12 @@ class Counters:
     def rotate(self, sequence: int, calls: int) -> None:
         """A segment is about to be closed. In one write, so that a crash leaves it counted or not, never half."""
         total = self.rotation[2]
-        _ROTATED.pack_into(self._page, _ROTATION, sequence, calls, total + calls)
+        self._rotated(sequence, calls, total + calls)
 
     def amend(self, calls: int) -> None:
         """The last rotation was cut short and is made up for: the segment's calls are so many."""
         sequence, before, total = self.rotation
-        _ROTATED.pack_into(self._page, _ROTATION, sequence, calls, total - before + calls)
+        self._rotated(sequence, calls, total - before + calls)
 
     @property
     def rotation(self) -> tuple[int, int, int]:
@@ -92,8 +106,29 @@ class Counters:
         """Accepted, shed, and calls in segments closed so far."""
         return reading(bytes(self._page[:64]))
 
+    def _rotated(self, sequence: int, calls: int, total: int) -> None:
+        check = _check(bytes(self._page[: _HEAD.size]), _ROTATED.pack(sequence, calls, total))
+        _CHECKED.pack_into(self._page, _ROTATION, sequence, calls, total, check)
+
+    def _sound(self, name: bytes) -> bool:
+        """Whether name and rotation are those written last; pages of before carry no checksum."""
+        *rotation, check = _CHECKED.unpack_from(self._page, _ROTATION)
+        expected = _check(bytes(self._page[: _HEAD.size]), _ROTATED.pack(*rotation))
+        return check in (0, expected) and not set(name) - set(b"0123456789abcdef")
+
+    @property
+    def _plausible(self) -> bool:
+        counts = (_COUNT.unpack_from(self._page, place)[0] for place in (_ACCEPTED, _SHED, _SHED_LATE))
+        sequence, calls, total = self.rotation
+        return max(*counts, sequence, total) < _LARGEST and calls <= total
+
     def _add(self, place: int, count: int) -> None:
         _COUNT.pack_into(self._page, place, _COUNT.unpack_from(self._page, place)[0] + count)
+
+
+def _check(head: bytes, rotation: bytes) -> int:
+    """Of a page's name and rotation; never 0."""
+    return zlib.crc32(head + rotation) or 1
 
 
 def reading(page: bytes) -> tuple[int, int, int]:

@@ -48,6 +48,7 @@ class Lease:
     def __init__(self, path: Path, handle: int, name: SegmentName, batch: str, layout: Layout, key: InstallKey) -> None:
         self.name = f"{path.parent.name}/{name}"
         self.calls = name.calls
+        self._segment = name
         self.created_at = os.fstat(handle).st_mtime
         self._path = path
         self._handle = handle
@@ -105,7 +106,7 @@ class Lease:
         if items:
             write(provisional(outbox, batch), items)
         # A draft of a run that was cut off may hold another number of calls, and so have another name.
-        for draft in outbox.glob(f"{self._batch}-*.tmp"):
+        for draft in _drafts(self._path, self._segment, outbox):
             if not items or draft.stem != batch:
                 draft.unlink()
         spent = self._path.with_suffix(".spent")
@@ -187,7 +188,7 @@ class Segments:
         try:
             if name is not None:
                 outbox = self._layout.outbox
-                for draft in outbox.glob(f"{self._batch(spent, name)}-*.tmp"):
+                for draft in _drafts(spent, name, outbox):
                     publish(outbox, draft.stem)
             _remove(spent)
         finally:
@@ -234,6 +235,11 @@ def _hold(path: Path) -> int | None:
         os.close(handle)
         return None
     return handle
+
+
+def _drafts(segment: Path, name: SegmentName, outbox: Path) -> list[Path]:
+    """Batches written of a segment and not handed over, also those of before its worker's counters were lost."""
+    return list(outbox.glob(f"{segment.parent.name}-*-{name.sequence:012d}-*.tmp"))
 
 
 def _age(path: Path) -> float:

@@ -374,6 +374,26 @@ def test_names_of_batches_differ_after_the_counters_were_lost(layout: Layout) ->
     assert in_outbox(layout) == ["a", "b", "a", "b"]
 
 
+@pytest.mark.parametrize("counters", [None, b"garbage"])
+def test_a_kill_at_any_step_of_the_hand_over_loses_nothing_when_the_counters_are_lost_too(
+    layout: Layout, tmp_path: Path, counters: bytes | None
+) -> None:
+    """The draft was written under the name of the life before; nor does an older one come beside it."""
+    step, code = 0, victim.KILLED
+    while code == victim.KILLED:
+        copy = Layout(tmp_path / f"step-{step}")
+        shutil.copytree(layout.data_dir, copy.data_dir)
+        code = victim.run(victim.hand_over, copy.data_dir, step)
+        (folder(copy) / COUNTERS).unlink()
+        if counters is not None:
+            (folder(copy) / COUNTERS).write_bytes(counters)
+        worked_off(copy)
+        assert in_outbox(copy) == ["a", "b"]
+        assert names(copy.outbox) == {".batch"}
+        step += 1
+    assert step > 3
+
+
 def test_a_restart_while_a_segment_is_held_disturbs_nobody(layout: Layout) -> None:
     """The holder hands over what it has."""
     lease = leased(layout)
