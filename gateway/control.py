@@ -2,6 +2,9 @@
 
 Other processes may read the file while this one writes: ``counters`` holds ``stored_calls`` and ``quarantined_calls``,
 ``acked`` the batches that are counted there but whose files may still lie in the outbox.
+
+A damaged file is put aside as ``control.db.damaged`` and begun anew: batches that were noted are then inserted again,
+which the store takes for what it is, and the counters are made up from the rest of the ledger.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from gateway import telemetry
 from gateway.errors import StoreError
 
 STORED = "stored_calls"
@@ -22,8 +26,21 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS acked (name TEXT PRIMARY KEY, calls INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO counters VALUES ('stored_calls', 0), ('quarantined_calls', 0);
 """
+DAMAGE = {
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_SCHEMA,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_FORMAT,
+    sqlite3.SQLITE_NOTADB,
+}
+"""What SQLite says of a file that is not as it was written. Anything else (a full disk, a lock) passes by itself."""
+
+log = telemetry.log("control")
 
 
 class Counted(Protocol):
@@ -39,10 +56,14 @@ class Counted(Protocol):
 
 
 class Control:
-    """The control database. Thread-safe; disk trouble is a ``StoreError``, always worth another try."""
+    """The control database. Thread-safe; trouble is a ``StoreError``, always worth another try.
 
-    def __init__(self, path: Path) -> None:
+    ``made_up`` tells the counters of a new database: it may take a lost one's place.
+    """
+
+    def __init__(self, path: Path, made_up: Callable[[], dict[str, int]] = dict) -> None:
         self._path = path
+        self._made_up = made_up
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
 
@@ -109,11 +130,49 @@ class Control:
         with self._lock:
             try:
                 if self._database is None:
-                    self._database = _open(self._path)
+                    self._database = self._opened()
                 with self._database:
                     yield self._database
             except sqlite3.Error as error:
+                if _is_damage(error):
+                    self._put_aside(error)
                 raise StoreError(f"control.db: {type(error).__name__}") from error
+
+    def _opened(self) -> sqlite3.Connection:
+        database = _open(self._path)
+        try:
+            with database:
+                if database.execute("SELECT count(*) FROM counters").fetchone() == (0,):
+                    counts = {STORED: 0, QUARANTINED: 0} | self._made_up()
+                    database.executemany("INSERT INTO counters VALUES (?, ?)", list(counts.items()))
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
+
+    def _put_aside(self, error: sqlite3.Error) -> None:
+        """Keep the damaged file, out of the way. The next use begins a new one."""
+        log.error("control.db is damaged and was put aside", error=error, file=self._aside.name)
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.close()
+            self._database = None
+        with contextlib.suppress(OSError):
+            self._path.replace(self._aside)
+            for suffix in ("-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+    @property
+    def _aside(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.damaged")
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """By SQLite's code; text that is none has no code."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return isinstance(error, sqlite3.OperationalError | sqlite3.DataError)
+    return code & 0xFF in DAMAGE
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -123,6 +182,9 @@ def _open(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.executescript(SCHEMA)
+        # Structure only, and the file is small: milliseconds at the start, rather than a surprise in the middle.
+        if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.OperationalError("quick_check")
     except (sqlite3.Error, OSError):
         database.close()
         raise

@@ -58,7 +58,7 @@ def run(config: Config, layout: Layout) -> None:
     pseudonyms = Pseudonyms(key.derive("identity"), plain=config.identity.plain)
     url = config.store.url.get_secret_value() if config.store.url else None
     store = Store.open(url, layout.store, config.retention)
-    control = Control(layout.control_db)
+    control = Control(layout.control_db, partial(ledger.made_up, layout))
     reads = Reads(store, pseudonyms)
     gate = Gate(admin_token(config.admin_token, state_dir(), config.data_dir))
     repricing = Repricing(store)

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from gateway import ledger
 from gateway.control import Control
 from gateway.counters import SIZE, Counters, reading
+from gateway.errors import StoreError
 from gateway.installkey import InstallKey
 from gateway.journal.files import COUNTERS
 from gateway.model import Ledger
@@ -66,6 +68,27 @@ def test_a_damaged_batch_is_counted_as_quarantined_once(layout: Layout) -> None:
     (kept,) = layout.quarantine.iterdir()
     kept.unlink()
     assert balanced(layout).quarantined == 1
+
+
+@pytest.mark.parametrize("quarantine", [False, True])
+def test_a_lost_control_database_is_made_up_by_the_law(layout: Layout, quarantine: bool) -> None:
+    """What is nowhere else is in the store; damaged batches count by their files."""
+    filled(layout, whole("a"), whole("b"))
+    worked_off(layout)
+    ack(layout, quarantine=quarantine)
+    for batch in Outbox(layout.outbox).pending():
+        batch.delete()
+    filled(layout, whole("c"))
+    worked_off(layout)
+    filled(layout, whole("d"))
+    before = balanced(layout)
+    layout.control_db.write_bytes(b"not a database" * 100)
+    control = Control(layout.control_db, partial(ledger.made_up, layout))
+    with pytest.raises(StoreError):
+        control.prune([])
+    control.prune([])
+    assert balanced(layout) == before
+    control.close()
 
 
 def test_every_worker_counts(layout: Layout) -> None:
@@ -178,6 +201,39 @@ def test_a_damaged_counters_file_begins_a_new_life(tmp_path: Path) -> None:
     assert fresh.name != name
     assert fresh.reading() == (0, 0, 0)
     fresh.close()
+
+
+@pytest.mark.parametrize("place", [4, 40, 46, 47, 64])
+def test_where_the_last_number_may_be_wrong_batches_get_another_name(tmp_path: Path, place: int) -> None:
+    """A number given twice would name two batches alike, and the store would take the second for the first."""
+    counters = Counters.open(tmp_path / COUNTERS)
+    counters.accept(9)
+    counters.rotate(7, 2)
+    name = counters.name
+    counters.close()
+    page = bytearray((tmp_path / COUNTERS).read_bytes())
+    page[place] ^= 0x80
+    (tmp_path / COUNTERS).write_bytes(page)
+    again = Counters.open(tmp_path / COUNTERS)
+    assert again.name != name
+    assert again.rotation[0] < 1 << 53
+    renamed = again.name
+    again.rotate(8, 1)
+    again.close()
+    assert Counters.open(tmp_path / COUNTERS).name == renamed
+
+
+def test_a_page_of_an_earlier_version_keeps_its_name(tmp_path: Path) -> None:
+    """It carries no checksum."""
+    counters = Counters.open(tmp_path / COUNTERS)
+    counters.rotate(7, 2)
+    counters.close()
+    page = bytearray((tmp_path / COUNTERS).read_bytes())
+    page[64:68] = bytes(4)
+    (tmp_path / COUNTERS).write_bytes(page)
+    again = Counters.open(tmp_path / COUNTERS)
+    assert (again.name, again.rotation) == (counters.name, (7, 2, 2))
+    again.close()
 
 
 # -- install key -----------------------------------------------------------------------------------------------------

@@ -92,3 +92,49 @@ def test_a_file_in_the_way_is_a_store_error(tmp_path: Path) -> None:
         control.acked(Named("a", 1))
     path.rmdir()
     assert control.acked(Named("a", 1))
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "columns", "text"])
+def test_a_damaged_file_is_put_aside_and_counting_goes_on(tmp_path: Path, damage: str) -> None:
+    """One failure is told, the next use begins anew, with counters made up by whoever knows."""
+    path = tmp_path / "control.db"
+    control = Control(path)
+    control.acked(Named("a", 3))
+    control.close()
+    if damage == "garbage":
+        path.write_bytes(b"not a database" * 1000)
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:5000])
+    else:
+        database = sqlite3.connect(path)
+        script = "ALTER TABLE acked RENAME COLUMN name TO nume" if damage == "columns" else "PRAGMA user_version = 0"
+        database.executescript(script)
+        database.close()
+    if damage == "text":
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b"CREATE TABLE acked", b"CREATE TABLE ac\xffed"))
+    again = Control(path, lambda: {"stored_calls": 40})
+    with pytest.raises(StoreError):
+        again.prune([])
+    assert again.acked(Named("b", 4))
+    assert (again.stored_calls, again.counter("quarantined_calls")) == (44, 0)
+    assert (tmp_path / "control.db.damaged").exists()
+    again.close()
+
+
+def test_a_file_that_cannot_be_written_now_is_not_damaged(tmp_path: Path) -> None:
+    """Somebody else's lock passes by itself."""
+    path = tmp_path / "control.db"
+    control = Control(path)
+    control.acked(Named("a", 3))
+    other = sqlite3.connect(path)
+    other.execute("BEGIN IMMEDIATE")
+    assert control._database is not None
+    control._database.execute("PRAGMA busy_timeout = 1")
+    with pytest.raises(StoreError):
+        control.acked(Named("b", 4))
+    other.rollback()
+    other.close()
+    assert control.acked(Named("b", 4))
+    assert control.stored_calls == 7
+    control.close()
