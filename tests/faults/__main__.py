@@ -1,6 +1,7 @@
-"""Every durability promise under its faults: ``python -m tests.faults [--seeds N] [--only PART] [--json FILE]``.
+"""Every durability promise under its faults: ``python -m tests.faults [--seeds N] [--only PART] [--write]``.
 
-Prints a row as soon as it is known, then the whole table. The exit code is 0 when every row is met.
+Prints a row as soon as it is known, then the whole table; ``--write`` puts it into ``docs/guarantees.md``. The exit
+code is 0 when every row is met.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ PARTS: tuple[str, ...] = ("once",)
 """Modules of this package, each with a ``measure``, in the order of the promises."""
 FILES = 65_536
 """Open files that the largest row needs."""
+GUARANTEES = Path("docs/guarantees.md")
+BEGIN, END = "<!-- faults: begin -->\n", "<!-- faults: end -->\n"
 
 
 def rows(parts: tuple[str, ...], seeds: int) -> Iterator[Row]:
@@ -43,6 +46,7 @@ def main() -> int:
     options.add_argument("--seeds", type=int, default=FULL, help=f"scales every count; {FULL} are the full run")
     options.add_argument("--only", choices=PARTS, help="one part")
     options.add_argument("--json", type=Path, metavar="FILE", help="write every row here")
+    options.add_argument("--write", action="store_true", help=f"write the table into {GUARANTEES}")
     given = options.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ended from outside, we still stop what we started
     _raise_files()
@@ -55,7 +59,10 @@ def main() -> int:
     for row in found:
         for wrong in row.wrong:
             print(f"{row.promise}, {row.fault}: {wrong}")
-    print(f"\n{time.monotonic() - began:.0f} seconds, {given.seeds} seeds")
+    took = f"{time.monotonic() - began:.0f} seconds, {given.seeds} seeds"
+    print(f"\n{took}")
+    if given.write:
+        write(found, took)
     if given.json is not None:
         given.json.write_text(json.dumps([asdict(row) for row in found], indent=1))
     return 0 if found and all(row.met for row in found) else 1
@@ -82,6 +89,15 @@ def table(found: list[Row]) -> str:
             for row in found
         ]
     )
+
+
+def write(found: list[Row], took: str) -> None:
+    """The table in the document of guarantees."""
+    before, _, rest = GUARANTEES.read_text("utf-8").partition(BEGIN)
+    machine = report.machine()
+    told = f"{machine['cores']} shared cores ({machine['CPU']}), Python {machine['Python']}; {took}."
+    after = rest.partition(END)[2]
+    GUARANTEES.write_text(f"{before}{BEGIN}{told}\n\n{table(found)}\n{END}{after}", "utf-8")
 
 
 def _raise_files() -> None:
