@@ -2,28 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 HEAD_BYTES = 1 << 20
 TAIL_BYTES = 64 << 10
+SURE_BYTES = 64 << 10
+"""What every answer's head may have, however many there are."""
+TOGETHER_BYTES = 64 << 20
+"""What all heads may have beyond that, with what waits for the journal."""
+
+
+class Together:
+    """An account of the captured bytes in memory, those included that ``waiting`` tells of."""
+
+    __slots__ = ("_limit", "_waiting", "held")
+
+    def __init__(self, waiting: Callable[[], int] = lambda: 0, limit: int = TOGETHER_BYTES) -> None:
+        self._waiting = waiting
+        self._limit = limit
+        self.held = 0
+
+    def take(self, size: int) -> bool:
+        """Account for bytes about to be kept, if there is room for them."""
+        if self.held + size + self._waiting() > self._limit:
+            return False
+        self.held += size
+        return True
+
+    def give(self, size: int) -> None:
+        """Account for bytes let go."""
+        self.held -= size
 
 
 class Capture:
-    """The first 1 MiB and the last 64 KiB of a body, fed in pieces of any size."""
+    """The first 1 MiB and the last 64 KiB of a body, fed in pieces of any size; less of the head when room is short."""
 
-    __slots__ = ("_head", "_tail", "_told", "dropped")
+    __slots__ = ("_head", "_limit", "_tail", "_together", "_told", "dropped")
 
-    def __init__(self) -> None:
+    def __init__(self, together: Together) -> None:
+        self._together = together
         self._head = bytearray()
+        self._limit = SURE_BYTES
         self._tail: bytearray | None = None
         self._told = 0
         self.dropped = False
 
     def feed(self, data: bytes) -> None:
         """Keep what fits."""
-        room = HEAD_BYTES - len(self._head)
+        room = self._limit - len(self._head)
+        if len(data) > room and self._tail is None:
+            room += self._more(len(data) - room)
         if len(data) <= room:
             self._head += data
             return
-        if room:
+        if room and self._tail is None:
             self._head += data[:room]
             data = data[room:]
         if self._tail is None:
@@ -33,6 +65,20 @@ class Capture:
         if len(self._tail) > 2 * TAIL_BYTES:
             del self._tail[:-TAIL_BYTES]
             self.dropped = True
+
+    def _more(self, wanted: int) -> int:
+        """Room for the head beyond what it had: so much at least, or none."""
+        size = min(max(wanted, SURE_BYTES), HEAD_BYTES - self._limit)
+        if size <= 0 or not self._together.take(size):
+            return 0
+        self._limit += size
+        return size
+
+    def free(self) -> None:
+        """Let go of all that is accounted for; what every answer may have goes with the call."""
+        if self._limit > SURE_BYTES:
+            self._together.give(self._limit - SURE_BYTES)
+            self._head, self._tail, self._limit = bytearray(), None, SURE_BYTES
 
     def kept(self) -> tuple[bytes, bytes, bool]:
         """Head, tail, and whether something between them was dropped. Without a gap everything is in the head."""

@@ -11,7 +11,7 @@ import msgspec
 from prometheus_client import Histogram
 
 from gateway import metrics, telemetry
-from gateway.capture import Capture
+from gateway.capture import Capture, Together
 from gateway.limits import Bodies
 from gateway.raw import Attempt, Call, Ended, Note, Part, Reply, Whole
 from gateway.raw import Capture as Kept
@@ -35,6 +35,16 @@ class Journal(Protocol):
     @property
     def writable(self) -> bool:
         """Whether records can be written now."""
+        ...
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of finished things that wait to be written."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether so many parts wait to be written that more should come later."""
         ...
 
     def accept(self) -> None:
@@ -90,13 +100,13 @@ class Flight:
         "uploaded",
     )
 
-    def __init__(self, id: str, task: asyncio.Task[object] | None) -> None:
+    def __init__(self, id: str, task: asyncio.Task[object] | None, together: Together) -> None:
         self.id = id
         self.task = task
         self.started_at = time.time_ns()
         self.began = time.monotonic_ns()
         self.call: Call | None = None
-        self.capture = Capture()
+        self.capture = Capture(together)
         self.attempts: tuple[Attempt, ...] = ()
         self.reading = False
         self.status = 0
@@ -147,6 +157,7 @@ class Flights:
         self._clock = clock
         self._strict = strict
         self.stopping = False
+        self._captured = Together(lambda: journal.queued_bytes)
         self._open: dict[str, Flight] = {}
         self._meters: dict[tuple[str, str, str, int, Ended], _Meters] = {}
         self._overheads: dict[tuple[str, str], Histogram] = {}
@@ -157,9 +168,10 @@ class Flights:
     def __iter__(self) -> Iterator[Flight]:
         return iter(self._open.values())
 
-    def start(self, flight: Flight) -> None:
+    def start(self, id: str, task: asyncio.Task[object] | None) -> Flight:
         """A call was accepted."""
-        self._open[flight.id] = flight
+        flight = self._open[id] = Flight(id, task, self._captured)
+        return flight
 
     def announced(self, size: int | None) -> None:
         """Check a body's size by what has been said or received of it. Raises ``RequestRefused``."""
@@ -186,6 +198,9 @@ class Flights:
         if flight.uploaded:
             call = msgspec.structs.replace(call, body_size=flight.uploaded)
         durable = self._journal.put(Whole(call, flight.reply(ended)))
+        # Nothing more is kept of the answer, and what was kept stands in the journal.
+        flight.reading = False
+        flight.capture.free()
         if flight.opened:
             self._journal.closed(flight.id)
         self._measure(flight, call, ended)
@@ -225,7 +240,7 @@ class Flights:
         if not flight.opened:
             flight.opened = True
             self._journal.opened(call)
-        if flight.size > flight.told:
+        if flight.size > flight.told and not self._journal.busy:
             self._journal.part(
                 Part(
                     id=flight.id,

@@ -26,6 +26,8 @@ from gateway.raw import Ended
 from gateway.upstreams import Target
 
 READ_BYTES = 64 << 10
+PIECE_BYTES = 64 << 10
+"""What is handed on at once: a slow client's share of the memory, beside as much again that waits to be sent."""
 HEAD_BYTES = 64 << 10
 HEAD_COUNT = 256
 KEEP_ALIVE_S = 50.0
@@ -116,13 +118,21 @@ class Answer:
         self.payload = payload
 
     async def read(self) -> bytes:
-        """The next bytes, as they came; empty at the end. Raises ``UpstreamFailed``, after all that came."""
+        """The next bytes, 64 KiB at most; empty at the end. Raises ``UpstreamFailed``, after all that came."""
+        payload = self.payload
+        if payload.at_eof():
+            return b""
         try:
-            return await self.payload.readany()
+            if payload._exception is not None:
+                raise payload._exception
+            # As its own read() does, a coroutine cheaper.
+            while not payload._buffer and not payload._eof:
+                await payload._wait("read")
+            return payload._read_nowait(PIECE_BYTES)
         except (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError) as error:
             # The reader raises before it gives out what came before the fault.
-            if self.payload._buffer:
-                return self.payload._read_nowait(-1)
+            if payload._buffer:
+                return payload._read_nowait(PIECE_BYTES)
             raise UpstreamFailed(Ended.UPSTREAM_RESET, "The upstream cut its answer short.") from error
 
     def uploading(self, upload: asyncio.Task[None]) -> None:

@@ -15,7 +15,7 @@ from gateway.capture import HEAD_BYTES
 from gateway.config import Config
 from gateway.envelope import Envelope
 from gateway.errors import RequestRefused
-from gateway.flight import Flight, Flights, Journal
+from gateway.flight import Flights, Journal
 from gateway.forward import Answer, Client, UpstreamFailed
 from gateway.keys import INTERNAL, OPEN, Grant, Keys
 from gateway.listen import SWITCH
@@ -113,11 +113,10 @@ class Proxy:
                 503, "The gateway's journal is full.", type="server_error", code="journal_full", retry_after_s=5
             )
         self._journal.accept()
-        flight = Flight(self._ids.next(), asyncio.current_task())
+        flight = self._flights.start(self._ids.next(), asyncio.current_task())
         passage = Passage(scope, receive, send, place, envelope, grant, flight, self._flights, self._clock, overhead)
         passage.cross_origin = cross_origin
         passage.overhead_told = self._overhead_told
-        self._flights.start(flight)
         ended = Ended.REJECTED
         try:
             await self._carry(passage)

@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from gateway import metrics, telemetry
@@ -30,6 +30,10 @@ RELAXED_S = 0.05
 ROTATE_BYTES = 64 << 20
 ROTATE_CALLS = 1000
 QUEUE_BYTES = 256 << 20
+COMMIT_BYTES = 8 << 20
+"""What is encoded and sealed in one piece, unless one entry is larger."""
+LIVE_BYTES = 16 << 20
+"""How much of open calls' answers may wait for the live log."""
 RESERVE_BYTES = 64 << 20
 IDLE_S = 1.0
 
@@ -62,6 +66,7 @@ class Journal:
         self._queue: deque[Waiting] = deque()
         self._live_queue: deque[Live] = deque()
         self._queued_bytes = 0
+        self._live_bytes = 0
         self._unresolved: deque[tuple[float, asyncio.Future[bool]]] = deque()
         self._sweeping = False
         self._wake = threading.Event()
@@ -112,6 +117,16 @@ class Journal:
         return self._full or self._queued_bytes > QUEUE_BYTES
 
     @property
+    def queued_bytes(self) -> int:
+        """Bytes of finished things that wait to be written."""
+        return self._queued_bytes
+
+    @property
+    def busy(self) -> bool:
+        """Whether so many parts wait to be written that more should come later."""
+        return self._live_bytes > LIVE_BYTES
+
+    @property
     def writable(self) -> bool:
         """Whether the last write went well."""
         return self._writable and self._thread.is_alive()
@@ -153,6 +168,7 @@ class Journal:
 
     def part(self, part: Part) -> None:
         """Keep what came of an answer since the last tick."""
+        self._live_bytes += len(part.data)
         self._live_queue.append(part)
         self._wake.set()
 
@@ -204,6 +220,9 @@ class Journal:
             if not future.done():
                 future.set_result(durable)
 
+    def _live_written(self, size: int) -> None:
+        self._live_bytes -= size
+
     # -- the writing thread's side ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -231,12 +250,19 @@ class Journal:
         return min(IDLE_S, max(0.001, self._segment_began + self._rotate_after - time.monotonic()))
 
     def _write_all(self) -> None:
-        batch: list[Waiting] = []
-        while self._queue:
-            batch.append(self._queue.popleft())
-        if batch:
+        done: set[str] = set()
+        while batch := self._batch():
             self._commit(batch)
-        self._write_live(done={entry.call.id for entry, _, _ in batch if isinstance(entry, Whole)})
+            done.update(entry.call.id for entry, _, _ in batch if isinstance(entry, Whole))
+        self._write_live(done)
+
+    def _batch(self) -> list[Waiting]:
+        batch: list[Waiting] = []
+        size = 0
+        while self._queue and size < COMMIT_BYTES:
+            batch.append(self._queue.popleft())
+            size += batch[-1][2]
+        return batch
 
     def _write_live(self, done: set[str]) -> None:
         """Write what waits for the live log, but not of calls that came to their end in this very turn."""
@@ -246,6 +272,8 @@ class Journal:
         shed = {entry.id for entry in live if isinstance(entry, Closed)}
         with contextlib.suppress(OSError):
             self._live.write([entry for entry in live if id_of(entry) not in done | shed])
+        if size := sum(len(entry.data) for entry in live if isinstance(entry, Part)):
+            self._tell(self._live_written, size)
         self._shed(shed)
 
     def _commit(self, batch: list[Waiting]) -> None:
@@ -263,9 +291,12 @@ class Journal:
             metrics.shed.labels("disk").inc(len(calls))
         futures = [future for _, future, _ in batch if future is not None]
         size = sum(size for _, _, size in batch)
-        with contextlib.suppress(RuntimeError):  # the loop may be closed by now
-            self._loop.call_soon_threadsafe(self._resolve, futures, size, durable)
+        self._tell(self._resolve, futures, size, durable)
         self._rotate_if_due()
+
+    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop may be closed by now
+            self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _shed(self, calls: Iterable[str]) -> None:
         """Count calls as shed, one of the live log once it is marked there: else a crash would bring it back."""

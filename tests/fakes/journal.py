@@ -16,7 +16,8 @@ class MemoryJournal:
         self.accepted = 0
         self.entries: list[Whole | Note] = []
         self.live: list[Call | Part | str] = []
-        self.full = False
+        self.full = self.busy = False
+        self.queued_bytes = 0
         self.writable = True
         self.hold = False
         self.waiting: list[asyncio.Future[bool]] = []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.capture import HEAD_BYTES, TAIL_BYTES, Capture, EndMarker
+from gateway.capture import HEAD_BYTES, SURE_BYTES, TAIL_BYTES, Capture, EndMarker, Together
 from tests.fakes.upstream import chunk
 from tests.hot.test_splice import CUTS, split
 
@@ -19,7 +19,7 @@ from tests.hot.test_splice import CUTS, split
 @example([1, HEAD_BYTES + TAIL_BYTES])
 def test_head_and_tail_are_kept_in_any_split(sizes: list[int]) -> None:
     """The first 1 MiB and the last 64 KiB stay, and everything when there is no gap between them."""
-    capture = Capture()
+    capture = Capture(Together())
     data = b""
     for number, size in enumerate(sizes):
         piece = bytes([number]) * size
@@ -36,7 +36,7 @@ def test_head_and_tail_are_kept_in_any_split(sizes: list[int]) -> None:
 
 def test_a_long_answer_takes_little_more_memory_than_is_kept_of_it() -> None:
     """However long it is, and in however small pieces it comes."""
-    capture, piece = Capture(), bytes(10_000)
+    capture, piece = Capture(Together()), bytes(10_000)
     tracemalloc.start()
     try:
         for _ in range(1_000):
@@ -47,9 +47,37 @@ def test_a_long_answer_takes_little_more_memory_than_is_kept_of_it() -> None:
     assert now < 2 * (HEAD_BYTES + TAIL_BYTES)
 
 
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 300_000)), max_size=60), st.integers(0, 600_000))
+def test_many_long_answers_share_what_there_is(fed: list[tuple[int, int]], waiting: int) -> None:
+    """Each has a beginning and an end of its own; more of the beginning while there is room, and room comes back."""
+    limit = 1 << 20
+    together = Together(lambda: waiting, limit)
+    captures = [Capture(together) for _ in range(6)]
+    fed_to = [b""] * 6
+    for number, size in fed:
+        piece = bytes([len(fed_to[number]) % 251]) * size
+        captures[number].feed(piece)
+        fed_to[number] += piece
+        assert 0 <= together.held <= max(0, limit - waiting)
+    for capture, data in zip(captures, fed_to, strict=True):
+        head, tail, dropped = capture.kept()
+        assert data.startswith(head)
+        assert len(head) >= min(len(data), SURE_BYTES)
+        assert dropped == (head != data)
+        assert data.endswith(tail)
+        assert not dropped or len(tail) == TAIL_BYTES or len(head) + len(tail) == len(data)
+    for capture in captures:
+        capture.free()
+        capture.free()
+    assert together.held == 0
+    again = Capture(Together(lambda: 0, limit))
+    again.feed(bytes(limit))
+    assert again.kept() == (bytes(limit), b"", False)
+
+
 def test_fresh_bytes_are_told_once() -> None:
     """Each look gives the head's bytes since the look before."""
-    capture = Capture()
+    capture = Capture(Together())
     capture.feed(b"ab")
     assert capture.fresh() == b"ab"
     assert capture.fresh() == b""

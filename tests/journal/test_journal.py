@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from gateway.errors import JournalError
 from gateway.installkey import InstallKey
 from gateway.journal import Journal, Segments
 from gateway.journal import journal as journal_module
-from gateway.journal.files import COUNTERS
+from gateway.journal.files import COUNTERS, Appender
 from gateway.journal.seal import HEADER_BYTES
 from gateway.paths import Layout
 from gateway.raw import Ended
@@ -268,6 +268,45 @@ async def test_what_waits_for_a_slow_disk_is_bounded_in_bytes(layout: Layout, mo
     await journal.close()
     assert ids_in(folder(layout), "*.seg") == ["first", "0", "1", "last"]
     assert counted(layout) == (6, 2, 4)
+
+
+async def test_large_entries_are_sealed_a_few_at_a_time(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait: their copies in the making are bounded. Order and durability are as ever."""
+    monkeypatch.setattr(journal_module, "COMMIT_BYTES", 100_000)
+    sizes, real = [], Appender.append
+
+    def append(appender: Appender, entries: Sequence[tuple[int, bytes]]) -> None:
+        sizes.append(sum(len(plain) for _, plain in entries))
+        real(appender, entries)
+
+    monkeypatch.setattr(Appender, "append", append)
+    journal = await opened(layout)
+    sent = [f"{number:02}" for number in range(20)]
+    assert all(await recorded(journal, *[whole(one, body=os.urandom(60_000)) for one in sent]))
+    await journal.close()
+    assert ids_in(folder(layout), "*.seg") == sent
+    assert max(sizes) < 200_000
+
+
+async def test_parts_wait_while_many_wait_already(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The live log is told of no more until it has written what it has."""
+    monkeypatch.setattr(journal_module, "LIVE_BYTES", 1_000)
+    journal = await opened(layout)
+    answer, real = threading.Event(), os.fdatasync
+
+    def slow(handle: int) -> None:
+        answer.wait()
+        real(handle)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", slow)
+        journal.opened(call("a"))
+        assert not journal.busy
+        journal.part(part("a", bytes(1_001)))
+        assert journal.busy
+        answer.set()
+        await eventually(lambda: not journal.busy, "parts written")
+    await journal.close()
 
 
 async def test_a_call_that_is_shed_does_not_come_back_as_killed(layout: Layout) -> None:
