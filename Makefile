@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export RAGAS_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check conformance redaction bench bench-full bench-against faults mutants lock clean
+.PHONY: help up demo test check conformance redaction bench bench-full bench-against faults soak mutants lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ bench-against: $(STAMP) ## compare the hot path with another revision: make benc
 
 faults: $(STAMP) ## every durability promise under its faults: make faults [SEEDS=5]
 	$(PY) -m tests.faults --seeds $(or $(SEEDS),50)
+
+soak: $(STAMP) ## an hour of calls, toxics and kills: make soak [MINUTES=5]
+	$(PY) -m tests.faults.soak --minutes $(or $(MINUTES),60)
 
 mutants: $(STAMP) ## remove each guard and see its test turn red: make mutants [JOBS=2]
 	$(PY) -m tests.mutants --jobs $(or $(JOBS),2)

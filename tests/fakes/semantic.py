@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -143,6 +144,7 @@ def _id(plan: Plan) -> str:
 
 async def serve(ready: Any, stop: asyncio.Event) -> None:
     """Listen on a free port of 127.0.0.1, told to ``ready``, until ``stop``."""
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # clients that go are part of the tests
     application = web.Application(client_max_size=1 << 30, handler_args={"handler_cancellation": True})
     application.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
