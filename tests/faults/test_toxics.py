@@ -1,77 +1,42 @@
-"""The fault proxy does to connections what its toxics say."""
+"""The short form of what breaks between client, gateway and upstream."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
-from tests.fakes.semantic import Plan, semantic
-from tests.fakes.toxics import Toxic, Toxics, toxic_process, toxic_proxy
-
-PLAN = Plan(text="one two three four five six", pieces=6, filler=200_000)
+from tests.e2e.installation import Installation
+from tests.fakes.semantic import semantic
+from tests.fakes.toxics import Toxics, toxic_proxy
+from tests.faults import toxics
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """What stands behind the proxy."""
-    with semantic() as url:
-        yield url
+def broken() -> Iterator[tuple[Installation, Toxics, str]]:
+    """An installation whose upstream is behind a fault proxy."""
+    with semantic() as upstream, toxic_proxy(upstream) as proxy, toxics.installed(fake=proxy.base_url) as site:
+        yield site, proxy, upstream
 
 
-@pytest.fixture(params=[toxic_proxy, toxic_process])
-def proxy(request: pytest.FixtureRequest, upstream: str) -> Iterator[Toxics]:
-    """In a thread, and as a process."""
-    with request.param(upstream) as made:
-        yield made
+@pytest.mark.parametrize("kind", ["timeout", "reset_peer", "limit_data", "down", "slicer"])
+def test_a_client_gets_what_was_sent_then_an_end(broken: tuple[Installation, Toxics, str], kind: str) -> None:
+    """And the record says which."""
+    site, proxy, upstream = broken
+    row = asyncio.run(toxics.broken(site, proxy, upstream, kind, kind != "down", 4))
+    assert row.met, row.wrong
 
 
-def ask(base: str, *, stream: bool, timeout: float = 30) -> bytes:
-    """What came, on a connection of its own."""
-    body = PLAN.request(stream=stream)
-    answer = httpx.post(f"{base}/chat/completions", json=body, timeout=timeout, trust_env=False)
-    return answer.raise_for_status().content
+def test_no_connection_is_left(broken: tuple[Installation, Toxics, str]) -> None:
+    """After whatever happened before."""
+    site, proxy, _ = broken
+    row = toxics.idle_again(site, proxy)
+    assert row.met, row.wrong
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(
-    "toxic",
-    [
-        Toxic("latency", latency=20, jitter=10),
-        Toxic("latency", "upstream", latency=20),
-        Toxic("bandwidth", rate=5_000),
-        Toxic("slow_close", delay=20),
-        Toxic("slicer", average_size=5_000, size_variation=4_000, delay=10),
-        Toxic("slicer", "upstream", average_size=20, size_variation=10),
-    ],
-)
-def test_what_is_slow_comes_whole(proxy: Toxics, upstream: str, toxic: Toxic, stream: bool) -> None:
-    """The same bytes."""
-    proxy.set(toxic)
-    assert ask(proxy.base_url, stream=stream) == ask(upstream, stream=stream)
-
-
-@pytest.mark.parametrize(
-    ("toxic", "error"),
-    [
-        (Toxic("timeout", timeout=20), httpx.RemoteProtocolError),
-        (Toxic("timeout"), httpx.ReadTimeout),
-        (Toxic("timeout", "upstream"), httpx.ReadTimeout),
-        (Toxic("reset_peer", timeout=20), httpx.ReadError),
-        (Toxic("reset_peer", "upstream", timeout=20), httpx.ReadError),
-        (Toxic("limit_data", bytes=1_000), httpx.RemoteProtocolError),
-        (Toxic("limit_data", "upstream", bytes=10), httpx.RemoteProtocolError),
-        (Toxic("down"), httpx.ConnectError),
-    ],
-)
-def test_what_breaks_breaks_and_is_whole_again_afterwards(
-    proxy: Toxics, upstream: str, toxic: Toxic, error: type[Exception] | tuple[type[Exception], ...]
-) -> None:
-    """By the error that such a fault is; without the toxic all is as before."""
-    hold = [] if toxic.type == "down" else [Toxic("latency", latency=100)]  # so that the reset comes before the answer
-    proxy.set(toxic, *(hold if toxic.type == "reset_peer" else []))
-    with pytest.raises(error):
-        ask(proxy.base_url, stream=True, timeout=1)
-    proxy.set()
-    assert ask(proxy.base_url, stream=True) == ask(upstream, stream=True)
+def test_clients_that_leave_leave_nothing_behind() -> None:
+    """At whatever moment."""
+    with semantic() as upstream, toxics.stuck() as never, toxics.installed(fake=upstream, never=never) as site:
+        row = asyncio.run(toxics.left(site, upstream, 40))
+    assert [what for what in row.wrong if "within a second" not in what] == []
