@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
@@ -122,15 +123,29 @@ def run(tree: Path, tests: Sequence[str], limit_s: float) -> Run:
         process = subprocess.Popen(
             command, cwd=tree, env=environment(tree), stdout=printed, stderr=printed, start_new_session=True
         )
-        try:
-            code = process.wait(limit_s * len(tests) + STARTING_S)
-        except subprocess.TimeoutExpired:
-            return Run(UNPROVEN, "pytest did not end in time", late=True)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)  # by its number, which is its own group's
-                process.wait()
+        code = _ended(process, limit_s * len(tests) + STARTING_S)
+    if code is None:
+        return Run(UNPROVEN, "pytest did not end in time", late=True)
     return _read(told, code, (tree.parent / "printed").read_text("utf-8", "replace"))
+
+
+def _ended(process: subprocess.Popen[bytes], within_s: float) -> int | None:
+    """Wait for a process that leads its group, then end what it left behind; its exit code, ``None`` if it was late."""
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(within_s, give_up)
+    timer.start()
+    # Not reaped yet, it keeps its number: the group is still its own when the rest of it is ended.
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    timer.cancel()
+    timer.join()
+    os.killpg(process.pid, signal.SIGKILL)
+    code = process.wait()
+    return None if late.is_set() else code
 
 
 def _read(told: Path, code: int, printed: str) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import mutants
+from tests.e2e.installation import eventually
 from tests.mutants import Removal
 
 LEAST = 25
@@ -142,6 +144,43 @@ def test_what_comes_of_a_removal(
     assert result.verdict == verdict, result.told
     assert told in result.told
     assert (tree / "gateway/gate.py").read_text() == GATE
+
+
+LEAVING = """
+import subprocess
+import sys
+
+HOLDING = '''
+import fcntl, time
+file = open({path!r})
+fcntl.flock(file, fcntl.LOCK_EX)
+print(1, flush=True)
+time.sleep(600)
+'''
+
+def test_that_leaves_a_process():
+    assert not subprocess.Popen([sys.executable, "-c", HOLDING], stdout=subprocess.PIPE).stdout.readline()
+"""
+
+
+def test_nothing_that_a_failed_test_started_runs_on(tree: Path) -> None:
+    """What it left behind ends with it: here, the holder of a lock."""
+    lock = tree.parent / "lock"
+    lock.touch()
+    (tree / "tests/test_gate.py").write_text(LEAVING.format(path=str(lock)))
+    seen = mutants.outcome(tree, replace(NOTICED, test="tests/test_gate.py::test_that_leaves_a_process"))
+    assert seen.verdict == "red"
+    with lock.open() as file:
+        eventually(lambda: free(file.fileno()), "the lock free", patience_s=20)
+
+
+def free(handle: int) -> bool:
+    """Whether nobody else holds a file's lock."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def listed(path: Path, *removals: Removal) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -243,10 +243,19 @@ def test_faults_of_a_server(
     store.close()
 
 
-def test_a_server_that_is_gone_is_waited_for(tmp_path: Path, shelf: Shelf, control: Control) -> None:
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[FakeClickHouse]:
+    """A server that is away; it has its port already."""
+    server = FakeClickHouse(tmp_path / "ch").start()
+    server.stop()
+    yield server
+    server.stop()
+
+
+def test_a_server_that_is_gone_is_waited_for(
+    fake: FakeClickHouse, tmp_path: Path, shelf: Shelf, control: Control
+) -> None:
     """Opening does not fail, questions fail quickly, and once it is there the outbox drains by itself."""
-    fake = FakeClickHouse(tmp_path / "ch").start()
-    fake.stop()
     store = Store.open(fake.url("later"), tmp_path, Retention())
     for _ in range(3):
         with pytest.raises(StoreError):
@@ -268,7 +277,6 @@ def test_a_server_that_is_gone_is_waited_for(tmp_path: Path, shelf: Shelf, contr
     fake.start()
     assert store.query("SELECT count() AS n FROM calls") == [{"n": 1}]
     store.close()
-    fake.stop()
 
 
 def test_a_stalled_server_is_given_up(server: FakeClickHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
