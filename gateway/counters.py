@@ -6,7 +6,6 @@ power cut may lose the last seconds of counting, never a call.
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import secrets
@@ -55,13 +54,9 @@ class Counters:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                # Redactors open it too, and only one may repair it.
-                fcntl.flock(handle, fcntl.LOCK_EX)
                 os.posix_fallocate(handle, 0, SIZE)
                 return cls(mmap.mmap(handle, SIZE))
             finally:
-                # By hand: the page keeps the file open, and with it the lock.
-                fcntl.flock(handle, fcntl.LOCK_UN)
                 os.close(handle)
         except OSError as error:
             raise JournalError(f"{path.name}: {error.strerror}") from error
@@ -114,7 +109,7 @@ class Counters:
         """Whether name and rotation are those written last; pages of before carry no checksum."""
         *rotation, check = _CHECKED.unpack_from(self._page, _ROTATION)
         expected = _check(bytes(self._page[: _HEAD.size]), _ROTATED.pack(*rotation))
-        return check in (0, expected) and not set(name) - set(b"0123456789abcdef")
+        return check in (0, expected) and _is_name(name)
 
     @property
     def _plausible(self) -> bool:
@@ -129,6 +124,20 @@ class Counters:
 def _check(head: bytes, rotation: bytes) -> int:
     """Of a page's name and rotation; never 0."""
     return zlib.crc32(head + rotation) or 1
+
+
+def name_of(path: Path) -> str | None:
+    """The name of a counters file's life, for whoever does not count; ``None`` until its owner has mended it."""
+    try:
+        with path.open("rb") as file:
+            magic, name = _HEAD.unpack(file.read(_HEAD.size))
+    except (OSError, struct.error):
+        return None
+    return name.decode("ascii") if magic == _MAGIC and _is_name(name) else None
+
+
+def _is_name(name: bytes) -> bool:
+    return not set(name) - set(b"0123456789abcdef")
 
 
 def reading(page: bytes) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gateway import telemetry
@@ -34,7 +34,11 @@ def _recover(directory: Path, key: InstallKey, counters: Counters) -> int:
     opens = {path: read(path, key) for path in _numbered(directory, "*.open")}
     whole = {call_id for contents in opens.values() for call_id in _ids(contents)}
     lives = _numbered(directory, "*.live")
-    killed = [call for call in _killed(lives, key) if call.call.id not in whole]
+    told = list(_entries(lives, key))
+    if None in told:
+        # What is missing may have told of a call's end: closed segments are looked through as well.
+        whole.update(call_id for path in _numbered(directory, "*.s*") for call_id in _ids(read(path, key)))
+    killed = [call for call in _killed(told) if call.call.id not in whole]
     free = 1 + max([counters.rotation[0], *(sequence_of(path) for path in directory.iterdir())])
     kept = directory / f"{free:012d}.open"
     written = not killed or _written(kept, key, killed)
@@ -105,11 +109,11 @@ def _ids(contents: Contents) -> set[str]:
     return ids
 
 
-def _killed(lives: list[Path], key: InstallKey) -> list[Whole]:
+def _killed(told: Iterable[Live | None]) -> list[Whole]:
     calls: dict[str, Call] = {}
     parts: dict[str, list[Part]] = {}
     torn: set[str] = set()
-    for entry in _entries(lives, key):
+    for entry in told:
         if entry is None:
             # A part of any of these may be gone: what came later cannot be joined to what came before.
             torn.update(calls)
@@ -143,7 +147,7 @@ def _entries(lives: list[Path], key: InstallKey) -> Iterator[Live | None]:
 def _reply(parts: list[Part], *, torn: bool) -> Reply:
     """The answer as far as it had been told: joined parts, the last one's times. ``torn``: more was told once."""
     if not parts:
-        return Reply(status=0, ended=Ended.KILLED, capture=Capture.NONE if torn else Capture.FULL)
+        return Reply(status=0, ended=Ended.KILLED, capture=Capture.TRUNCATED if torn else Capture.FULL)
     last = parts[-1]
     head = b"".join(part.data for part in parts)
     size = sum(part.size for part in parts)

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.counters import Counters
+from gateway.counters import name_of
 from gateway.errors import SealBroken
 from gateway.installkey import InstallKey
 from gateway.journal.entries import Finished, finished
@@ -152,7 +152,6 @@ class Segments:
     def __init__(self, layout: Layout, key: InstallKey) -> None:
         self._layout = layout
         self._key = key
-        self._names: dict[Path, str] = {}
         self._purged_at = 0.0
 
     def lease(self) -> Lease | None:
@@ -171,11 +170,12 @@ class Segments:
         handle = _hold(path)
         if handle is None:
             return None
-        if name is None:
+        batch = None if name is None else self._batch(path, name)
+        if name is None or batch is None:
             os.close(handle)
             return None
         try:
-            return Lease(path, handle, name, self._batch(path, name), self._layout, self._key)
+            return Lease(path, handle, name, batch, self._layout, self._key)
         except OSError:
             os.close(handle)
             return None
@@ -194,14 +194,12 @@ class Segments:
         finally:
             os.close(handle)
 
-    def _batch(self, path: Path, name: SegmentName) -> str:
+    def _batch(self, path: Path, name: SegmentName) -> str | None:
         """The stem of a batch's name: worker, life of its counters, segment. Unique for ever."""
         worker = path.parent
-        if worker not in self._names:
-            counters = Counters.open(worker / COUNTERS)
-            self._names[worker] = f"{worker.name}-{counters.name}"
-            counters.close()
-        return f"{self._names[worker]}-{name.sequence:012d}"
+        # Read each time: a proxy that starts on damaged counters begins a new life.
+        life = name_of(worker / COUNTERS)
+        return None if life is None else f"{worker.name}-{life}-{name.sequence:012d}"
 
     def _purge(self) -> None:
         """Quarantined text lives seven days; its file's name, which counts its calls, stays."""

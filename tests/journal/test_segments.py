@@ -388,6 +388,8 @@ def test_a_kill_at_any_step_of_the_hand_over_loses_nothing_when_the_counters_are
         if counters is not None:
             (folder(copy) / COUNTERS).write_bytes(counters)
         worked_off(copy)
+        restarted(copy)
+        worked_off(copy)
         assert in_outbox(copy) == ["a", "b"]
         assert names(copy.outbox) == {".batch"}
         step += 1

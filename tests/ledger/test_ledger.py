@@ -14,7 +14,7 @@ import pytest
 
 from gateway import ledger
 from gateway.control import Control
-from gateway.counters import SIZE, Counters, reading
+from gateway.counters import SIZE, Counters, name_of, reading
 from gateway.errors import StoreError
 from gateway.installkey import InstallKey
 from gateway.journal.files import COUNTERS
@@ -221,6 +221,18 @@ def test_where_the_last_number_may_be_wrong_batches_get_another_name(tmp_path: P
     again.rotate(8, 1)
     again.close()
     assert Counters.open(tmp_path / COUNTERS).name == renamed
+
+
+@pytest.mark.parametrize("content", [None, b"", b"LGC1", b"garbage" * 9, b"LGC1../../up" + bytes(99)])
+def test_whoever_does_not_count_waits_for_a_name_that_holds(tmp_path: Path, content: bytes | None) -> None:
+    """Only the proxy mends its counters; a redactor reads their name."""
+    path = tmp_path / COUNTERS
+    if content is not None:
+        path.write_bytes(content)
+    assert name_of(path) is None
+    counters = Counters.open(path)
+    assert name_of(path) == counters.name
+    counters.close()
 
 
 def test_a_page_of_an_earlier_version_keeps_its_name(tmp_path: Path) -> None:
