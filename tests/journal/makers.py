@@ -55,7 +55,7 @@ def part(call_id: str, data: bytes, size: int | None = None) -> Part:
 
 
 def clean(entry: Finished) -> Clean:
-    """What a redactor would make of an entry, without its work."""
+    """What a redactor would make of an entry, without its work: every byte as a character."""
     if isinstance(entry, Note):
         return Score(
             id=entry.id,
@@ -70,8 +70,7 @@ def clean(entry: Finished) -> Clean:
             version=entry.version,
         )
     words = ("method", "route", "upstream", "pattern", "model", "response_model", "key", "team", "user", "session")
-    more = ("trace", "prompt", "response_ref", "origin", "ended", "capture", "finish_reason", "service_tier")
-    texts = ("error_code", "request", "response", "redaction")
+    more = ("trace", "prompt", "response_ref", "origin", "finish_reason", "service_tier", "error_code", "redaction")
     return Record(
         id=entry.call.id,
         started_at=0,
@@ -84,7 +83,11 @@ def clean(entry: Finished) -> Clean:
         response_bytes=0,
         usage=Usage(),
         findings=(),
-        **dict.fromkeys((*words, *more, *texts), ""),
+        ended=entry.reply.ended.value,
+        capture=entry.reply.capture.value,
+        request=entry.call.body.decode("latin-1"),
+        response=(entry.reply.head + entry.reply.tail).decode("latin-1"),
+        **dict.fromkeys((*words, *more), ""),
     )
 
 
