@@ -72,9 +72,9 @@ def served(count: int, seed: int) -> Iterator[Row]:
 def _told(story: Story, store: str) -> Iterator[Row]:
     story.run()
     story.way.close()
-    ends = f"{story.ended} ends and {story.refused} refusals between insert and acknowledgement, {store}"
+    ends = f"end around the acknowledgement ({story.ended}), insert refused or unanswered ({story.refused}), {store}"
     yield Row("G3", ends, story.number, story.lost, story.doubled, wrong=tuple(story.wrong))
-    sums = f"aggregates = rows after late rows, replaced thumbs, repricing and its undoing, {store}"
+    sums = f"sums = rows after late rows, new thumbs, repricing, {store}"
     yield Row("G3", sums, story.compared, wrong=tuple(story.unequal))
 
 
@@ -146,8 +146,12 @@ class Story:
                 server.start()
 
             once = itertools.chain([restart], itertools.repeat(lambda: None))
-            yield lambda: next(once)()
-            next(once)()
+
+            def recover() -> None:
+                next(once)()
+
+            yield recover
+            recover()
         else:
             # A cut connection is tried once more within the driver.
             times = rng.choice((1, 2, 2, 4)) if fault not in {"stall", "late"} else 1

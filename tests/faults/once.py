@@ -7,12 +7,14 @@ Each scenario runs as a process of its own, since chDB allows one engine each, a
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
+import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
@@ -20,26 +22,27 @@ from typing import IO
 import msgspec
 
 from gateway import telemetry
-from tests.faults import batches
 from tests.faults.row import Row, share
 
 ROOT = Path(__file__).parents[2]
 AT_A_TIME = 2
-BATCHES, KILLS = 500, 16
-"""For each of the two stores."""
+BATCHES, KILLS, DAMAGES, EXAMPLES = 500, 16, 2000, 500
+"""The first two for each of the two stores."""
 
-SCENARIOS: Mapping[str, Callable[[int], Iterator[Row]]] = {
-    "served": lambda seeds: batches.served(share(BATCHES, seeds), seeds),
-    "embedded": lambda seeds: batches.embedded(share(BATCHES, seeds), seeds),
-    "killed": lambda seeds: batches.killed(share(KILLS, seeds), seeds),
+SCENARIOS: Mapping[str, tuple[str, str, int]] = {
+    "served": ("batches", "served", BATCHES),
+    "embedded": ("batches", "embedded", BATCHES),
+    "damaged": ("damage", "tries", DAMAGES),
+    "any order": ("anyorder", "machine", EXAMPLES),
+    "killed": ("batches", "killed", KILLS),
 }
-"""The longest first."""
+"""Module, function and count of each, the longest first."""
 
 
-def measure(seeds: int) -> Iterator[Row]:
+def measure(seeds: int, scenarios: Sequence[str] = tuple(SCENARIOS)) -> Iterator[Row]:
     """The rows of every scenario, as soon as those before are known."""
     with contextlib.ExitStack() as ends:
-        waiting = [Running(name, seeds) for name in SCENARIOS]
+        waiting = [Running(name, seeds) for name in scenarios]
         for running in waiting:
             ends.callback(running.end)
         for number, running in enumerate(waiting):
@@ -86,10 +89,18 @@ class Running:
 
 def main(name: str, seeds: int) -> None:
     """Run one scenario and print its rows, a line each."""
-    telemetry.configure_logs("faults", logging.ERROR)
+    telemetry.configure_logs("faults", logging.CRITICAL)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ended from outside, we still stop what we started
-    for row in SCENARIOS[name](seeds):
-        print(msgspec.json.encode(asdict(row)).decode(), flush=True)
+    module, function, full = SCENARIOS[name]
+    # Imported here: processes that a scenario starts look at this module, and need none of that.
+    measured: Iterator[Row] = getattr(importlib.import_module(f"tests.faults.{module}"), function)(
+        share(full, seeds), seeds
+    )
+    # Processes started underneath may print what they like; it is not among the rows.
+    with os.fdopen(os.dup(1), "w") as rows:
+        os.dup2(2, 1)
+        for row in measured:
+            print(msgspec.json.encode(asdict(row)).decode(), file=rows, flush=True)
 
 
 if __name__ == "__main__":

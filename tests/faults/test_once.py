@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.faults.once import SCENARIOS, Running
+from tests.faults.once import measure
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_scenario_holds(scenario: str) -> None:
-    """Nothing lost, nothing doubled, every sum the rows'."""
-    running = Running(scenario, 0)
-    running.start()
-    try:
-        rows = list(running.rows())
-    finally:
-        running.end()
-    assert rows
+def test_scenarios_hold() -> None:
+    """Nothing lost, nothing doubled, every sum the rows', no file that stops a start.
+
+    The machine has a test of its own, and what is killed loads an embedded store too.
+    """
+    rows = list(measure(0, ("damaged", "served", "killed")))
+    assert len(rows) > 3
     for row in rows:
-        assert row.met, row.wrong
+        assert row.met, (row.fault, row.wrong)
