@@ -207,6 +207,31 @@ def test_an_answer_is_not_joined_over_a_part_that_is_missing(layout: Layout) -> 
     balanced(copy)
 
 
+def test_a_call_whose_end_is_missing_in_the_live_log_is_looked_for_in_closed_segments(layout: Layout) -> None:
+    """It came to its end and stands there; the one that was still open is killed."""
+    copy = Layout(layout.data_dir.with_name("copy"))
+
+    async def turn() -> None:
+        journal = await opened(layout, rotate_after=0.001)
+        for call_id in ("ended", "open"):
+            journal.accept()
+            journal.opened(call(call_id))
+        await eventually(lambda: any(path.stat().st_size > 300 for path in folder(layout).glob("*.live")), "live log")
+        assert await journal.put(whole("ended"))
+        await eventually(lambda: bool(list(folder(layout).glob("*.seg"))), "a closed segment")
+        shutil.copytree(layout.data_dir, copy.data_dir)
+        await journal.close()
+
+    asyncio.run(turn())
+    (path,) = folder(copy).glob("*.live")
+    os.truncate(path, path.stat().st_size - 1)
+    restarted(copy)
+    found = {one.call.id: one.reply.ended for one in calls_in(folder(copy), "*.seg")}
+    assert sorted(ids_in(folder(copy), "*.seg")) == ["ended", "open"]
+    assert found == {"ended": Ended.COMPLETE, "open": Ended.KILLED}
+    assert balanced(copy).raw == 2
+
+
 def left_open(layout: Layout, count: int) -> Path:
     """A segment as a crash leaves it: not closed, its calls accepted."""
     filled(layout, *[whole(str(number)) for number in range(count)])
