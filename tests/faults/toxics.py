@@ -13,9 +13,8 @@ import struct
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,30 +23,13 @@ import httpx
 from tests.e2e.installation import Installation, balanced, eventually
 from tests.fakes.semantic import Plan, semantic
 from tests.fakes.toxics import TYPES, Toxics, drawn, toxic_proxy
+from tests.faults.client import PATIENCE_S, Got, ask, request
 from tests.faults.row import Row, share
 
 TIMEOUTS = {"connect": 1, "first_byte": 2, "idle": 2, "total": 4}
-PATIENCE_S = 20.0
-"""More than any of the configured times: who waits so long hangs."""
 BATCH = 20
 BROKEN = {"upstream_refused", "upstream_reset", "upstream_timeout"}
 _RESET = struct.pack("ii", 1, 0)
-
-
-@dataclass(frozen=True)
-class Got:
-    """What a client received. ``whole``: its framing came to its end; ``hung``: nothing more came, nor an end."""
-
-    id: str
-    status: int
-    body: bytes
-    whole: bool
-    hung: bool = False
-
-    @property
-    def seen(self) -> bool:
-        """Whether it saw what a client stops at."""
-        return self.status == 200 and (self.whole or self.body.rstrip().endswith(b"data: [DONE]"))
 
 
 @contextmanager
@@ -164,46 +146,6 @@ def eventually_none(look: Any, patience_s: float = 30.0) -> int:
     while (found := look()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return int(found)
-
-
-async def ask(port: int, body: bytes, headers: str = "") -> Got:
-    """One call by a plain client that reads until the answer's framing ends, or the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
-    call_id, status, said = "", 0, b""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            writer.write(request(body, headers))
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            status = int(head.split()[1])
-            call_id = next((line.split(": ")[1] for line in head.split("\r\n") if "x-gateway-call-id" in line), "")
-            async for piece in pieces(reader, head):
-                said += piece
-            return Got(call_id, status, said, whole=True)
-    except TimeoutError:
-        return Got(call_id, status, said, whole=False, hung=True)
-    except (OSError, asyncio.IncompleteReadError) as error:
-        rest = error.partial if isinstance(error, asyncio.IncompleteReadError) and status else b""
-        return Got(call_id, status, said + (rest if "chunked" not in head else b""), whole=False)
-    finally:
-        writer.close()
-
-
-async def pieces(reader: asyncio.StreamReader, head: str) -> AsyncIterator[bytes]:
-    """The body by its framing. Raises ``IncompleteReadError`` when it is cut."""
-    if "transfer-encoding: chunked" in head:
-        while size := int(await reader.readuntil(b"\r\n"), 16):
-            yield await reader.readexactly(size)
-            await reader.readexactly(2)
-        await reader.readexactly(2)
-    else:
-        length = next(int(line.split(": ")[1]) for line in head.split("\r\n") if line.startswith("content-length"))
-        yield await reader.readexactly(length)
-
-
-def request(body: bytes, headers: str = "") -> bytes:
-    """A call's bytes."""
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n{headers}"
-    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 # -- clients that leave ----------------------------------------------------------------------------------------------
