@@ -36,7 +36,7 @@ from gateway.errors import ConfigError
 ENV_PREFIX = "GATEWAY_"
 ENV_REFERENCE = "os.environ/"
 SHORT_FORMS = {"GATEWAY_PORT": "GATEWAY_SERVER__PORT"}
-NOT_SETTINGS = {"GATEWAY_CONFIG", "GATEWAY_STATE_DIR", "GATEWAY_DEMO_PORT"}
+NOT_SETTINGS = {"GATEWAY_CONFIG", "GATEWAY_STATE_DIR", "GATEWAY_DEMO_PORT", "GATEWAY_FAILPOINT"}
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 OPERATOR_WORD = r"^[\w.:/-]{1,64}$"
 
@@ -558,6 +558,11 @@ def state_dir(environ: Mapping[str, str] | None = None) -> Path:
         return Path(given)
     home = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(home) / "llm-gateway"
+
+
+def failpoint(environ: Mapping[str, str] | None = None) -> str:
+    """Where this process is to die, for tests; empty in any real run."""
+    return (os.environ if environ is None else environ).get("GATEWAY_FAILPOINT", "")
 
 
 def _read_file(path: Path | None, environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from gateway import metrics
+from gateway import failpoints, metrics
 from gateway.control import Control
 from gateway.errors import OutboxError
 from gateway.model import Clean
@@ -109,8 +109,11 @@ class Loader:
             self._control.quarantined(batch)
             batch.quarantine()
         else:
+            failpoints.reach("store.insert")
             self._insert(batch, items, tried)
+            failpoints.reach("store.inserted")
             self._control.acked(batch)
+            failpoints.reach("store.acked")
             batch.delete()
         self._control.forget(batch.name)
         tried.discard(batch.name)

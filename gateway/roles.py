@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway import config as configuration
-from gateway import telemetry
+from gateway import failpoints, telemetry
 from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.paths import Layout, replace
@@ -29,6 +29,7 @@ def begin(role: str, index: int, config_path: Path | None) -> None:
     lock = hold(layout.run / f"{name}.lock", f"another '{role}' process runs on {config.data_dir}")
     telemetry.share_metrics(layout.run / "metrics")
     telemetry.configure_logs(name)
+    failpoints.arm(configuration.failpoint())
     replace(layout.pid(name), f"{os.getpid()}\n")
     try:
         _run(role, index, config, layout, config_path)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import failpoints
 from gateway.errors import SealBroken
 from gateway.installkey import InstallKey
 from gateway.journal.seal import HEADER_BYTES, Frame, Seal, frames, sound_length
@@ -61,6 +62,7 @@ class Appender:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._handle, view) :]
+            failpoints.reach("journal.written")
             os.fdatasync(self._handle)
         except OSError:
             with contextlib.suppress(OSError):

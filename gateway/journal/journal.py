@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from gateway import metrics, telemetry
+from gateway import failpoints, metrics, telemetry
 from gateway.counters import Counters
 from gateway.installkey import InstallKey
 from gateway.journal.entries import Finished, Live, encode
@@ -270,6 +270,7 @@ class Journal:
         while self._live_queue:
             live.append(self._live_queue.popleft())
         shed = {entry.id for entry in live if isinstance(entry, Closed)}
+        failpoints.reach("live.write")
         with contextlib.suppress(OSError):
             self._live.write([entry for entry in live if id_of(entry) not in done | shed])
         if size := sum(len(entry.data) for entry in live if isinstance(entry, Part)):
@@ -281,6 +282,7 @@ class Journal:
         calls = [entry.call.id for entry in entries if isinstance(entry, Whole)]
         with metrics.commit.time():
             durable = self._append(entries)
+        failpoints.reach("journal.synced")
         if durable:
             self._segment_calls += len(calls)
             # Before this segment can be closed: else a crash would bring the call back a second time.
@@ -314,6 +316,7 @@ class Journal:
             if self._segment is None:
                 self._segment = Appender(self._directory / f"{self._sequence:012d}.open", self._key)
                 self._segment_began = time.monotonic()
+            failpoints.reach("journal.append")
             self._segment.append([encode(entry) for entry in entries])
         except OSError as error:
             log.warning("journal write failed", error=error, entries=len(entries))
@@ -331,11 +334,13 @@ class Journal:
             return
         self._live.settle()
         segment.close()
+        failpoints.reach("journal.rotate")
         self._segment = None
         try:
             close_segment(segment.path, self._sequence, self._segment_calls, self._counters)
         except OSError as error:
             log.warning("segment not closed; the next start does it", error=error)
+        failpoints.reach("journal.rotated")
         self._sequence += 1
         self._segment_calls = 0
 

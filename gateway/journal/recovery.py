@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gateway import telemetry
+from gateway import failpoints, telemetry
 from gateway.counters import Counters
 from gateway.errors import JournalError, SealBroken
 from gateway.installkey import InstallKey
@@ -42,6 +42,7 @@ def _recover(directory: Path, key: InstallKey, counters: Counters) -> int:
     free = 1 + max([counters.rotation[0], *(sequence_of(path) for path in directory.iterdir())])
     kept = directory / f"{free:012d}.open"
     written = not killed or _written(kept, key, killed)
+    failpoints.reach("recovery.written")
     # The live logs go before any segment is closed: a redactor could be done with it before a second crash.
     for path in lives:
         path.unlink()

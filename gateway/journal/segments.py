@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import failpoints
 from gateway.counters import name_of
 from gateway.errors import SealBroken
 from gateway.installkey import InstallKey
@@ -94,6 +95,7 @@ class Lease:
 
     def commit(self, items: Sequence[Clean]) -> None:
         """Hand the results over and be done with the segment. Raises ``OSError``; then nothing has happened yet."""
+        failpoints.reach("segment.redacted")
         calls = sum(isinstance(item, Record) for item in items)
         missing = self.calls - calls
         # What a run that was cut off put aside, this one may have worked off.
@@ -105,6 +107,7 @@ class Lease:
         outbox = self._layout.outbox
         if items:
             write(provisional(outbox, batch), items)
+        failpoints.reach("segment.drafted")
         # A draft of a run that was cut off may hold another number of calls, and so have another name.
         for draft in _drafts(self._path, self._segment, outbox):
             if not items or draft.stem != batch:
@@ -112,8 +115,10 @@ class Lease:
         spent = self._path.with_suffix(".spent")
         self._path.rename(spent)
         sync_directory(spent.parent)
+        failpoints.reach("segment.spent")
         if items:
             publish(outbox, batch)
+        failpoints.reach("segment.published")
         _remove(spent)
         self.release()
 

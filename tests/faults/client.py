@@ -29,7 +29,7 @@ class Got:
 async def ask(port: int, body: bytes, headers: str = "") -> Got:
     """One call by a plain client that reads until the answer's framing ends, or the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
-    call_id, status, said = "", 0, b""
+    call_id, status, head, said = "", 0, "", b""
     try:
         async with asyncio.timeout(PATIENCE_S):
             writer.write(request(body, headers))
