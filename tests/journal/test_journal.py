@@ -448,10 +448,11 @@ async def test_a_call_that_could_not_be_marked_as_shed_is_kept_as_killed(
 ) -> None:
     """Killed while the disk is still full, the live log has it: it is counted there, not as shed too."""
     journal = await two_calls_open(layout)
+    before = live_bytes(layout)
     with monkeypatch.context() as patched:
         refused = no_room(patched, "")
         assert await journal.put(whole("x")) is False
-        await eventually(lambda: len(refused) > 1, "the mark refused")
+        await eventually(lambda: len(refused) > 1 and live_bytes(layout) == before, "the mark refused and cut off")
         assert counted(layout) == (2, 0, 0)
         after = Layout(layout.data_dir.with_name("after"))
         shutil.copytree(layout.data_dir, after.data_dir)
