@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import hashlib
 import json
 import logging
 import subprocess
@@ -18,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import brotli
+import zstandard
 from aiohttp import web
 
 
@@ -26,9 +30,9 @@ class Plan:
     """What to answer.
 
     ``text`` in ``pieces``, ``pause_ms`` between two; ``wait_ms`` before the first byte. ``tokens``: of prompt and
-    answer. ``filler``: bytes of white space more. ``end``: ``done`` as it should, or after half of the pieces ``hang``
-    (until the client goes), ``reset`` (the connection is cut) or ``close`` (it is ended). ``number``: of the call, told
-    in its id.
+    answer. ``filler``: bytes of white space more. ``encoding``: gzip, br or zstd, of a plain answer. ``end``: ``done``
+    as it should, or after half of the pieces ``hang`` (until the client goes), ``reset`` (the connection is cut) or
+    ``close`` (it is ended). ``number``: of the call, told in its id.
     """
 
     text: str = "hello world"
@@ -37,6 +41,7 @@ class Plan:
     wait_ms: float = 0
     tokens: tuple[int, int] = (9, 3)
     filler: int = 0
+    encoding: str = ""
     end: str = "done"
     status: int = 200
     number: int = 0
@@ -65,6 +70,13 @@ class Plan:
 _KNOWN = {field.name for field in fields(Plan)}
 
 
+def compressed(data: bytes, encoding: str) -> bytes:
+    """White space becomes a bomb."""
+    if encoding == "gzip":
+        return gzip.compress(data, mtime=0)
+    return brotli.compress(data, quality=5) if encoding == "br" else zstandard.compress(data)
+
+
 def plan_of(asked: Any) -> Plan:
     """The plan in a request."""
     told = (asked.get("metadata") or {}).get("answer") or {} if isinstance(asked, dict) else {}
@@ -72,7 +84,9 @@ def plan_of(asked: Any) -> Plan:
 
 
 async def handle(request: web.Request) -> web.StreamResponse:
-    """Answer as asked."""
+    """Answer as asked; of anything but JSON, tell how much came and its hash."""
+    if request.content_type != "application/json":
+        return await _digested(request)
     try:
         asked = json.loads(await request.read() or b"{}")
     except ValueError:
@@ -92,7 +106,10 @@ async def handle(request: web.Request) -> web.StreamResponse:
         "choices": [choice],
     }
     data = json.dumps(body | {"usage": plan.usage}, ensure_ascii=False).encode() + b" " * plan.filler
-    response = web.StreamResponse(headers={"content-type": "application/json", "content-length": str(len(data))})
+    headers = {"content-type": "application/json"}
+    if plan.encoding:
+        data, headers["content-encoding"] = compressed(data, plan.encoding), plan.encoding
+    response = web.StreamResponse(headers=headers | {"content-length": str(len(data))})
     await response.prepare(request)
     if plan.end != "done":
         await response.write(data[: len(data) // 2])
@@ -100,6 +117,14 @@ async def handle(request: web.Request) -> web.StreamResponse:
     for at in range(0, len(data), 65_536):
         await response.write(data[at : at + 65_536])
     return response
+
+
+async def _digested(request: web.Request) -> web.StreamResponse:
+    size, digest = 0, hashlib.sha256()
+    async for piece in request.content.iter_any():
+        size += len(piece)
+        digest.update(piece)
+    return web.json_response({"bytes": size, "sha256": digest.hexdigest()})
 
 
 async def _stream(request: web.Request, asked: dict[str, Any], plan: Plan) -> web.StreamResponse:

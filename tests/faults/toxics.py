@@ -13,7 +13,7 @@ import struct
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,11 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 @contextmanager
-def installed(**upstreams: str) -> Iterator[Installation]:
+def installed(times: Mapping[str, float] = TIMEOUTS, **upstreams: str) -> Iterator[Installation]:
     """An installation with these upstreams."""
     settings: dict[str, Any] = {
         "redact": {"profile": "fast"},
-        "upstreams": [{"name": name, "base_url": url, "timeouts": TIMEOUTS} for name, url in upstreams.items()],
+        "upstreams": [{"name": name, "base_url": url, "timeouts": {**times}} for name, url in upstreams.items()],
     }
     with tempfile.TemporaryDirectory() as directory:
         site = Installation(Path(directory), settings).start()

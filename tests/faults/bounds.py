@@ -1,0 +1,201 @@
+"""G10: memory and descriptors of ``serve``, looked at from outside, under what is large, many, slow or folded small."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from tests.e2e.installation import Installation, balanced
+from tests.fakes.semantic import Plan, semantic_process
+from tests.faults.client import ask
+from tests.faults.row import Row, share
+from tests.faults.toxics import descriptors, eventually_none, installed
+
+MIB = 1 << 20
+LARGE = 30 * MIB
+MOST_MIB = 600
+DRIP_S = 2.0
+CHAT, FILES = "/v1/chat/completions", "/v1/files"
+PIECE = bytes(range(256)) * 256
+BOMB = 512 * MIB
+
+
+def measure(seeds: int) -> Iterator[Row]:
+    """Large answers and uploads, bodies over the total, dripping sockets, bombs."""
+    with semantic_process() as upstream, installed({}, fake=upstream) as site:
+        count = max(100, share(500, seeds))
+        for stream in (False, True):
+            yield asyncio.run(answers(site, count, LARGE, stream=stream))
+        yield asyncio.run(uploads(site, count, LARGE))
+        yield asyncio.run(bodies(site))
+        yield bombs(site, BOMB)
+        yield asyncio.run(drips(site, max(1_000, share(10_000, seeds))))
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """Any number of connections."""
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=900)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
+        yield session
+
+
+def highest_mib(site: Installation, role: str = "serve") -> float:
+    """The most that a process ever had resident."""
+    status = Path(f"/proc/{site.pid(role)}/status").read_text().splitlines()
+    return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+def over(site: Installation) -> list[str]:
+    """Whether it ever took more than it may."""
+    mib = highest_mib(site)
+    return [f"{mib:.0f} MiB resident"] if mib > MOST_MIB else []
+
+
+async def answers(site: Installation, count: int, size: int, *, stream: bool) -> Row:
+    """As many at once, read slowly at first, so that all are under way together."""
+    everyone, wrong = asyncio.Event(), []
+    begun = 0
+
+    async def one(session: aiohttp.ClientSession, number: int) -> int:
+        nonlocal begun
+        body = Plan(filler=size, number=number).request(stream=stream)
+        async with session.post(site.base + CHAT, json=body) as answer:
+            begun += 1
+            if begun == count:
+                everyone.set()
+            await everyone.wait()
+            return sum([len(piece) async for piece in answer.content.iter_chunked(65_536)])
+
+    async with client() as session:
+        got = await asyncio.gather(*(one(session, number) for number in range(count)))
+    whole = max(got)
+    wrong += [f"{sum(size < whole for size in got)} answers short"] if min(got) < whole or whole < size else []
+    wrong += over(site)
+    what = "streams" if stream else "plain answers"
+    fault = f"{count} {what} of {size // MIB} MiB at once"
+    return Row("G10", fault, count, worst=f"{highest_mib(site):.0f} MiB", wrong=tuple(wrong))
+
+
+async def uploads(site: Installation, count: int, size: int) -> Row:
+    """As many at once, which pass through; the upstream tells what came."""
+    pieces = size // len(PIECE)
+    digest = hashlib.sha256(PIECE * pieces).hexdigest()
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(pieces):
+            yield PIECE
+
+    async def one(session: aiohttp.ClientSession) -> bool:
+        headers = {"content-type": "application/octet-stream"}
+        async with session.post(site.base + FILES, data=body(), headers=headers) as answer:
+            said = await answer.json()
+            return bool(said == {"bytes": pieces * len(PIECE), "sha256": digest})
+
+    async with client() as session:
+        got = await asyncio.gather(*(one(session) for _ in range(count)))
+    wrong = ([] if all(got) else [f"{got.count(False)} uploads came out otherwise"]) + over(site)
+    fault = f"{count} uploads of {size // MIB} MiB at once"
+    return Row("G10", fault, count, worst=f"{highest_mib(site):.0f} MiB", wrong=tuple(wrong))
+
+
+async def bodies(site: Installation) -> Row:
+    """One too large is refused, and so is what is too much together; then there is room again."""
+    wrong = []
+    large = b'{"model":"priced","messages":[{"role":"user","content":"' + b"x" * (60 * MIB) + b'"}]}'
+    status, _ = await _told(site.port, 65 * MIB, b"")
+    wrong += [] if status == 413 else [f"{status} for a body too large"]
+    held = [await _begun(site.port, len(large), large[:-1]) for _ in range(4)]
+    status, head = await _told(site.port, len(large), large)
+    wrong += [] if status == 503 and "retry-after" in head else [f"{status} for more than fits together"]
+    for _, writer in held:
+        writer.close()
+    for _ in range(50):  # what was held is given back when the server sees that they have gone
+        status, _ = await _told(site.port, len(large), large)
+        if status == 200:
+            break
+    wrong += [] if status == 200 else [f"{status} after the others had gone"]
+    return Row("G10", "JSON bodies, alone and together", 7, worst=f"{highest_mib(site):.0f} MiB", wrong=tuple(wrong))
+
+
+async def _begun(port: int, size: int, sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n\r\n"
+    writer.write(head.encode())
+    for at in range(0, len(sent), MIB):
+        try:
+            writer.write(sent[at : at + MIB])
+            await writer.drain()
+        except ConnectionError:
+            break  # refused before all was sent
+    return reader, writer
+
+
+async def _told(port: int, size: int, sent: bytes) -> tuple[int, str]:
+    reader, writer = await _begun(port, size, sent)
+    try:
+        async with asyncio.timeout(60):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            return int(head.split()[1]), head
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return 0, ""
+    finally:
+        writer.close()
+
+
+def bombs(site: Installation, size: int) -> Row:
+    """Small answers that unfold to many times the memory: passed as they are, decoded no further than is kept."""
+    wrong = []
+    encodings = ("gzip", "br", "zstd")
+    for encoding in encodings:
+        plan = Plan(filler=size, encoding=encoding)
+        got = asyncio.run(ask(site.port, json.dumps(plan.request()).encode()))
+        call = site.call(got.id)
+        wrong += [] if got.seen and len(got.body) < size // 50 else [f"{encoding}: {len(got.body)} bytes came"]
+        wrong += [] if call["ended"] == "complete" else [f"{encoding}: {call['ended']}"]
+    most = {role: highest_mib(site, role) for role in ("serve", "redactor")}
+    wrong += [f"{role}: {mib:.0f} MiB resident" for role, mib in most.items() if mib > MOST_MIB]
+    told = ", ".join(f"{role} {mib:.0f} MiB" for role, mib in most.items())
+    return Row("G10", f"answers that unfold to {size // MIB} MiB", len(encodings), worst=told, wrong=tuple(wrong))
+
+
+async def drips(site: Installation, count: int) -> Row:
+    """Sockets that never come to the end of a request, and honest calls beside them."""
+    before = descriptors(site)
+    writers = [(await asyncio.open_connection("127.0.0.1", site.port))[1] for _ in range(count)]
+    wrong, worst = [], 0.0
+
+    async def drip() -> None:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\nx-slow: "
+        for number, writer in enumerate(writers):
+            writer.write(head[: number % len(head) + 1])
+        while True:
+            await asyncio.sleep(DRIP_S)
+            for writer in writers:
+                if not writer.is_closing():
+                    writer.write(b"x")
+
+    dripping = asyncio.create_task(drip())
+    body = json.dumps(Plan().request()).encode()
+    for _ in range(100):
+        began = time.monotonic()
+        got = await ask(site.port, body)
+        worst = max(worst, time.monotonic() - began)
+        wrong += [] if got.seen else [f"an honest call got {got.status}"]
+    dripping.cancel()
+    for writer in writers:
+        writer.close()
+    left = await asyncio.to_thread(eventually_none, lambda: max(0, descriptors(site) - before - 8))
+    wrong += [f"{left} descriptors more than before"] if left else []
+    wrong += over(site)
+    wrong += [] if balanced(site.ledger()) else ["the ledger does not close"]
+    fault = f"{count:,} dripping sockets"
+    return Row("G10", fault, count, worst=f"{worst * 1e3:.0f} ms for an honest call", wrong=tuple(wrong[:5]))

@@ -1,0 +1,44 @@
+"""The short form of what is large, many, slow or folded small."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.installation import Installation
+from tests.fakes.semantic import semantic
+from tests.faults import bounds
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Installation]:
+    """An installation without short time-outs."""
+    with semantic() as upstream, bounds.installed({}, fake=upstream) as made:
+        yield made
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_many_large_answers_come_whole(site: Installation, stream: bool) -> None:
+    """All under way together."""
+    row = asyncio.run(bounds.answers(site, 20, 3 * bounds.MIB, stream=stream))
+    assert row.met, row.wrong
+
+
+def test_many_uploads_pass_whole(site: Installation) -> None:
+    """The upstream has the same bytes."""
+    row = asyncio.run(bounds.uploads(site, 20, 3 * bounds.MIB))
+    assert row.met, row.wrong
+
+
+def test_an_answer_that_unfolds_is_decoded_no_further_than_is_kept(site: Installation) -> None:
+    """The client gets it as it is."""
+    row = bounds.bombs(site, 64 * bounds.MIB)
+    assert row.met, row.wrong
+
+
+def test_dripping_sockets_stop_nobody(site: Installation) -> None:
+    """Honest calls pass beside them, and nothing of them is left."""
+    row = asyncio.run(bounds.drips(site, 200))
+    assert row.met, row.wrong
