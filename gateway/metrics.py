@@ -11,6 +11,9 @@ import os
 from prometheus_client import REGISTRY as _REGISTRY
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from gateway import metricfile
+
+metricfile.install()
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 requests = Counter(

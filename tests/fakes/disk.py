@@ -1,0 +1,40 @@
+"""Small disks, and full ones."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class NotMounted(Exception):
+    """A small file system cannot be mounted here."""
+
+
+@contextlib.contextmanager
+def small_disk(directory: Path, size_mib: int) -> Iterator[None]:
+    """A file system of its own at a directory. Raises ``NotMounted`` where that is not allowed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(directory)]
+    try:
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise NotMounted(f"mount: {error.strerror}") from None
+    if made.returncode != 0:
+        raise NotMounted(f"a small file system cannot be mounted here: {made.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(directory)], check=True)
+
+
+def leave_free(ballast: Path, free: int) -> None:
+    """Take what is left of a disk but for some bytes."""
+    with ballast.open("wb", buffering=0) as file:
+        for size in (65_536, 4_096):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)) == size:
+                    pass
+        os.ftruncate(file.fileno(), max(0, os.fstat(file.fileno()).st_size - free))
