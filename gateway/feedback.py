@@ -74,7 +74,7 @@ class Feedback:
         except ValidationError as error:
             await _json(send, 422, _fault(error), cross_origin)
             return
-        if self._journal.full:
+        if self._journal.full or not self._journal.writable:
             raise RequestRefused(
                 503, "The gateway's journal is full.", type="server_error", code="journal_full", retry_after_s=5
             )

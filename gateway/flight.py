@@ -47,6 +47,11 @@ class Journal(Protocol):
         """Whether so many parts wait to be written that more should come later."""
         ...
 
+    @property
+    def room(self) -> bool:
+        """Whether a call that begins now will be recorded, as far as can be told."""
+        ...
+
     def accept(self) -> None:
         """Count a call as accepted."""
         ...

@@ -108,7 +108,7 @@ class Proxy:
         """Serve one request. Raises ``RequestRefused`` only before it was accepted."""
         overhead = Overhead(self._timer)
         envelope, grant = self._gate.open(scope["headers"], scope["query_string"], keyed=keyed(place))
-        if self._refuse_when_full and self._journal.full:
+        if self._refuse_when_full and not self._journal.room:
             raise RequestRefused(
                 503, "The gateway's journal is full.", type="server_error", code="journal_full", retry_after_s=5
             )

@@ -34,7 +34,8 @@ COMMIT_BYTES = 8 << 20
 """What is encoded and sealed in one piece, unless one entry is larger."""
 LIVE_BYTES = 16 << 20
 """How much of open calls' answers may wait for the live log."""
-RESERVE_BYTES = 64 << 20
+RESERVE_BYTES, RESERVE_PARTS = 64 << 20, 20
+"""A disk is low with fewer bytes free than these, or than that part of it where it is small."""
 IDLE_S = 1.0
 
 log = telemetry.log("journal")
@@ -75,6 +76,7 @@ class Journal:
         self._shedding: set[str] = set()
         self._full = False
         self._writable = True
+        self._low = False
         self._live = LiveLog(directory, key, first)
         self._segment: Appender | None = None
         self._segment_calls = 0
@@ -130,6 +132,11 @@ class Journal:
     def writable(self) -> bool:
         """Whether the last write went well."""
         return self._writable and self._thread.is_alive()
+
+    @property
+    def room(self) -> bool:
+        """Whether a call that begins now will be recorded, as far as can be told: also the disk has some bytes left."""
+        return not (self.full or self._low) and self.writable
 
     def accept(self) -> None:
         """Count a call as accepted, durably."""
@@ -354,8 +361,9 @@ class Journal:
             with contextlib.suppress(FileNotFoundError):
                 used += path.stat().st_size
         self._full = used > self._max_bytes
-        if not self._writable:
-            self._writable = shutil.disk_usage(self._directory).free > RESERVE_BYTES
+        disk = shutil.disk_usage(self._directory)
+        self._low = disk.free < min(RESERVE_BYTES, disk.total // RESERVE_PARTS)
+        self._writable = self._writable or not self._low
 
 
 def _size(entry: Finished) -> int:

@@ -25,6 +25,10 @@ class MemoryJournal:
         self.news = asyncio.Event()
 
     @property
+    def room(self) -> bool:
+        return self.writable and not self.full
+
+    @property
     def calls(self) -> list[Whole]:
         return [entry for entry in self.entries if isinstance(entry, Whole)]
 

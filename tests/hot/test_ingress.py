@@ -109,6 +109,17 @@ async def test_bad_feedback_names_its_field(tmp_path: Path, body: bytes, field: 
         assert gateway.journal.notes == []
 
 
+async def test_feedback_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
+    """With the journal full or its disk: 503, so that the client tries again."""
+    body = b'{"id":"x","rating":"up"}'
+    async with running(tmp_path) as gateway:
+        for full, writable in ((True, True), (False, False)):
+            gateway.journal.full, gateway.journal.writable = full, writable
+            answer = await send(gateway, request(FEEDBACK, body))
+            assert (answer.status, answer.header("retry-after")) == (503, "5")
+        assert gateway.journal.notes == []
+
+
 async def test_only_the_judge_gives_verdicts(tmp_path: Path) -> None:
     """With the internal mark a named score is taken; without it the same body is refused."""
     verdict = json.dumps(

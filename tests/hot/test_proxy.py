@@ -343,6 +343,8 @@ async def test_a_full_journal_sheds_or_refuses(tmp_path: Path) -> None:
         answer = await send(gateway, request(CHAT, chat()))
         assert (answer.status, answer.header("retry-after")) == (503, "5")
         assert gateway.journal.accepted == 0
+        gateway.journal.full, gateway.journal.writable = False, False
+        assert (await send(gateway, request(CHAT, chat()))).status == 503
 
 
 async def test_oversized_bodies_are_refused(tmp_path: Path) -> None:

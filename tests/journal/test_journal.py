@@ -376,6 +376,18 @@ async def test_a_full_disk_sheds_exactly_and_recording_goes_on_after_room_is_mad
     assert balanced(layout).shed == 10
 
 
+async def test_a_disk_that_is_almost_full_has_no_room_for_a_call_that_begins_now(small_disk: Layout) -> None:
+    """Seen before any write fails; what is under way is still written, if it can be."""
+    journal = await opened(small_disk)
+    assert journal.room
+    ballast = stuff(small_disk)
+    await eventually(lambda: not journal.room, "no room")
+    assert journal.writable
+    ballast.unlink()
+    await eventually(lambda: journal.room, "room again")
+    await journal.close()
+
+
 async def test_a_disk_full_from_the_start_of_a_segment_leaves_no_empty_file(small_disk: Layout) -> None:
     """Not even the header fits: nothing is left, every call is counted, and the next one opens a segment."""
     layout = small_disk
