@@ -19,7 +19,8 @@ from gateway.model import Clean
 from gateway.telemetry import log
 
 POLL_S = 0.2
-LONGEST_WAIT_S = 30.0
+LONGEST_WAIT_S = 5.0
+"""A store that is back is found within so long; an insert that it refuses costs it little."""
 
 
 class Batch(Protocol):
@@ -71,7 +72,7 @@ class Loader:
         """Batches that may have been tried before: at first all that lie there, then those that failed."""
 
     def run(self, stop: threading.Event) -> None:
-        """Load until ``stop`` is set; what goes wrong is tried again, later and later, up to half a minute apart."""
+        """Load until ``stop`` is set; what goes wrong is tried again, later and later, up to five seconds apart."""
         while not stop.is_set():
             try:
                 idle = not self.drain(stop)
