@@ -7,6 +7,7 @@ makes the next ``n`` statements that contain ``match`` fail:
     refuse   the connection is closed without an answer
     stall    nothing is answered until the client gives up or ``POST /_release`` comes
     error    HTTP 500 with a ClickHouse error, nothing done
+    full     HTTP 500 as of a ClickHouse without a byte left on its disk, nothing done
     applied  the statement is carried out and then answered with HTTP 500
     dropped  the statement is carried out and the connection closed without an answer
     late     as stall, and carried out then, when the client has long given up
@@ -54,6 +55,8 @@ TRANSPORT |= {"default_format", "cancel_http_readonly_queries_on_client_close"}
 
 FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 EXCEPTION_CODE = re.compile(r"Code: (\d+)")
+ERRORS = {"error": (999, "KEEPER_EXCEPTION"), "full": (243, "NOT_ENOUGH_SPACE")}
+"""ClickHouse's number and name of what goes wrong before anything is done."""
 
 
 class Engine:
@@ -152,8 +155,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault in {"refuse", "stall"}:
             self.close_connection = True
             return
-        if fault == "error":
-            self._error(999, "KEEPER_EXCEPTION")
+        if fault in ERRORS:
+            self._error(*ERRORS[fault])
             return
         try:
             answer, answer_format = self.engine.run(sql, params)
@@ -245,9 +248,24 @@ class FakeClickHouse:
         """End a stall."""
         self._post("_release", {})
 
+    def healthy(self) -> None:
+        """No statement fails from now on, and those that stall are let go."""
+        self.fault("", times=0)
+        self.release()
+
+    def query(self, sql: str) -> list[list[str]]:
+        """Ask beside the gateway; rows of the answer's tab-separated values."""
+        credential = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        said = self._send("", sql.encode(), {"Authorization": f"Basic {credential}"}).decode()
+        return [line.split("\t") for line in said.splitlines()]
+
     def _post(self, path: str, body: dict[str, Any]) -> None:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{path}", json.dumps(body).encode())
-        urllib.request.urlopen(request, timeout=10).read()
+        self._send(path, json.dumps(body).encode(), {})
+
+    def _send(self, path: str, body: bytes, headers: dict[str, str]) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{path}", body, headers)
+        answer: bytes = urllib.request.urlopen(request, timeout=60).read()
+        return answer
 
 
 def main(path: str, port: str) -> None:

@@ -67,6 +67,8 @@ class Plan:
         return [self.text[at : at + size] for at in range(0, len(self.text), size)]
 
 
+SEEN: web.AppKey[list[int]] = web.AppKey("seen")
+"""The numbers of the calls that came, in the order in which they came."""
 _KNOWN = {field.name for field in fields(Plan)}
 
 
@@ -92,6 +94,7 @@ async def handle(request: web.Request) -> web.StreamResponse:
     except ValueError:
         asked = {}
     plan = plan_of(asked)
+    request.app[SEEN].append(plan.number)
     await asyncio.sleep(plan.wait_ms / 1000)
     if plan.status != 200:
         return web.json_response({"error": {"message": "as asked", "type": "server_error"}}, status=plan.status)
@@ -167,10 +170,11 @@ def _id(plan: Plan) -> str:
     return f"chatcmpl-{plan.number:08d}"
 
 
-async def serve(ready: Any, stop: asyncio.Event) -> None:
-    """Listen on a free port of 127.0.0.1, told to ``ready``, until ``stop``."""
+async def serve(ready: Any, stop: asyncio.Event, seen: list[int]) -> None:
+    """Listen on a free port of 127.0.0.1, told to ``ready``, until ``stop``. ``seen`` is told every call's number."""
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # clients that go are part of the tests
     application = web.Application(client_max_size=1 << 30, handler_args={"handler_cancellation": True})
+    application[SEEN] = seen
     application.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
@@ -181,8 +185,8 @@ async def serve(ready: Any, stop: asyncio.Event) -> None:
 
 
 @contextlib.contextmanager
-def semantic() -> Iterator[str]:
-    """The upstream in a thread; gives its base URL."""
+def semantic(seen: list[int] | None = None) -> Iterator[str]:
+    """The upstream in a thread; gives its base URL. ``seen`` is told the number of every call that comes."""
     told: list[int] = []
     up = threading.Event()
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
@@ -191,7 +195,9 @@ def semantic() -> Iterator[str]:
         told.append(port)
         up.set()
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(ready, stop),), daemon=True)
+    thread = threading.Thread(
+        target=loop.run_until_complete, args=(serve(ready, stop, [] if seen is None else seen),), daemon=True
+    )
     thread.start()
     assert up.wait(30)
     try:
@@ -216,4 +222,4 @@ def semantic_process() -> Iterator[str]:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(lambda port: print(port, flush=True), asyncio.Event()))
+        asyncio.run(serve(lambda port: print(port, flush=True), asyncio.Event(), []))

@@ -1,0 +1,252 @@
+"""G4: the store refuses, stalls, fails, is full, under load: clients notice nothing, and what waits is drained after.
+
+G5, journal, outbox and disks at their bounds, is in ``tests.faults.full``.
+
+Load comes at a quarter of what the way behind the proxy carries on this machine, which is measured first. Healthy and
+faulty stretches take turns, so that what else the machine does strikes both kinds alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from gateway import ledger
+from gateway.paths import Layout
+from tests.e2e.installation import Installation, balanced, eventually
+from tests.fakes.clickhouse import FakeClickHouse
+from tests.fakes.semantic import semantic_process
+from tests.faults import full
+from tests.faults.held import held
+from tests.faults.pace import PRICES, Pace, Sent, cost
+from tests.faults.row import FULL, Row, share
+
+LOAD_S = 600
+"""Seconds of load in a full run, healthy and faulty stretches together."""
+PROBE_RATE = 300.0
+SHARE = 0.25
+"""Of the capacity; so much is asked for a second."""
+ALWAYS = 1_000_000_000
+SLOWER = 1.5
+"""How many times a call at the 99th percentile may take what it takes with a healthy store."""
+RAW_AGE_S = 60.0
+DRAIN = 5.0
+"""How many times faster than they came waiting calls must go."""
+TAKEN_UP_S = 10.0
+"""How soon the store must be used again once it is back."""
+DRAIN_PATIENCE_S = 180.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A way for the store to be away."""
+
+    name: str
+    begin: Callable[[FakeClickHouse], object]
+    end: Callable[[FakeClickHouse], object]
+
+
+FAULTS = (
+    Fault("refuses connections", FakeClickHouse.stop, FakeClickHouse.start),
+    Fault("stalls", lambda store: store.fault("stall", ALWAYS), FakeClickHouse.healthy),
+    Fault("answers 5xx", lambda store: store.fault("error", ALWAYS), FakeClickHouse.healthy),
+    Fault("is full", lambda store: store.fault("full", ALWAYS, match="INSERT INTO"), FakeClickHouse.healthy),
+)
+
+
+@dataclass
+class Stretches:
+    """What was seen in all stretches of one kind."""
+
+    sent: list[Sent] = field(default_factory=list)
+    raw_age_s: float = 0.0
+    drain: float = float("inf")
+    taken_up_s: float = 0.0
+
+    @property
+    def p99_s(self) -> float:
+        """The 99th percentile of calls' times."""
+        times = sorted(one.seconds for one in self.sent)
+        return times[min(len(times) - 1, len(times) * 99 // 100)]
+
+
+def measure(seeds: int) -> Iterator[Row]:
+    """Both promises."""
+    yield from store_away(LOAD_S * seeds / FULL, rounds=2 if seeds >= 10 else 1, probe=share(4000, seeds))
+    yield from full.measure(seeds)
+
+
+def store_away(load_s: float, *, rounds: int, probe: int, rate: float = 0.0, judged: bool = True) -> list[Row]:
+    """The rows of G4. ``probe``: calls by which the capacity is measured, unless a ``rate`` is given.
+
+    ``judged``: whether times are held against their limits.
+    """
+    with Rig.started() as rig:
+        rate = rate or SHARE * rig.capacity(probe)
+        stretch_s = load_s / (2 * rounds * len(FAULTS))
+        seen: defaultdict[str, Stretches] = defaultdict(Stretches)
+        for _ in range(rounds):
+            for fault in FAULTS:
+                rig.stretch(seen[""], rate, stretch_s)
+                fault.begin(rig.store)
+                try:
+                    rig.stretch(seen[fault.name], rate, stretch_s)
+                    waiting = ledger.read(rig.layout)
+                finally:
+                    fault.end(rig.store)
+                rig.drained(seen[fault.name], waiting.outbox + waiting.raw, rate)
+        return rig.rows(seen, rate, rounds, judged=judged)
+
+
+class Rig:
+    """An installation, its upstream and its store."""
+
+    def __init__(self, directory: Path, upstream: str) -> None:
+        self._directory = directory
+        self.store = FakeClickHouse(directory / "clickhouse")
+        settings = {
+            "upstreams": [{"name": "fake", "base_url": upstream}],
+            "redact": {"profile": "fast"},
+            "prices": PRICES,
+        }
+        self.gateway = Installation(directory / "gateway", settings)
+        self.layout = Layout(self.gateway.data_dir)
+        self._next = 0
+        self.sent: list[Sent] = []
+
+    @classmethod
+    @contextlib.contextmanager
+    def started(cls) -> Iterator[Rig]:
+        """All running, and warm; stopped at the end."""
+        with tempfile.TemporaryDirectory(prefix="away-") as directory, semantic_process() as upstream:
+            rig = cls(Path(directory), upstream)
+            try:
+                rig.store.start()
+                rig.gateway.settings["store"] = {"url": rig.store.url("gateway")}
+                rig.gateway.start()
+                rig.load(50, 25)
+                rig.settle()
+                yield rig
+            finally:
+                if rig.gateway.process is not None:
+                    rig.gateway.stop()
+                rig.store.stop()
+
+    def load(self, rate: float, calls: int, watch: Callable[[], object] = lambda: None) -> list[Sent]:
+        """So many calls; ``watch`` is called about once a second meanwhile."""
+        pace = Pace(self.gateway.base, rate, calls, self._next, self._directory / "sent")
+        self._next += calls
+        try:
+            while pace.running:
+                watch()
+                time.sleep(min(1.0, calls / rate / 10))
+            found = pace.wait()
+        finally:
+            pace.stop()
+        self.sent += found
+        return found
+
+    def capacity(self, calls: int) -> float:
+        """Calls a second from the journal into the store: these wait for both, which are then let go."""
+        with held(self.gateway, "redactor"), held(self.gateway, "work"):
+            self.load(PROBE_RATE, calls)
+            # What lies in closed segments is what waits for redaction.
+            eventually(lambda: not any(self.layout.journal.glob("*/*.open")), "the last segment closed")
+        began = time.monotonic()
+        self.settle()
+        return calls / (time.monotonic() - began)
+
+    def settle(self) -> None:
+        """Until all calls so far are in the store."""
+        wanted = sum(one.status == 200 for one in self.sent)
+        eventually(lambda: ledger.read(self.layout).stored == wanted, "all stored", patience_s=DRAIN_PATIENCE_S)
+
+    def stretch(self, seen: Stretches, rate: float, seconds: float) -> None:
+        """Load for a while, looking at how old raw text grows."""
+
+        def watch() -> None:
+            seen.raw_age_s = max(seen.raw_age_s, raw_age(self.gateway))
+
+        seen.sent += self.load(rate, max(1, round(rate * seconds)), watch)
+
+    def drained(self, seen: Stretches, waiting: int, rate: float) -> None:
+        """Wait until nothing waits, and note how soon that begins and how fast it goes, in times the ``rate``."""
+        back = time.monotonic()
+        before = ledger.read(self.layout).stored
+        eventually(lambda: ledger.read(self.layout).stored > before, "a batch stored", patience_s=DRAIN_PATIENCE_S)
+        begun = time.monotonic()
+        self.settle()
+        seen.taken_up_s = max(seen.taken_up_s, begun - back)
+        seen.drain = min(seen.drain, waiting / max(time.monotonic() - begun, 0.001) / rate)
+
+    def rows(self, seen: dict[str, Stretches], rate: float, rounds: int, *, judged: bool) -> list[Row]:
+        """A row a fault, and one for the sums over all of it."""
+        stored = Counter({call_id: int(count) for call_id, count in self.store.query(IDS)})
+        healthy = seen[""]
+        rows = []
+        for fault in FAULTS:
+            found = seen[fault.name]
+            ratio = found.p99_s / healthy.p99_s
+            limits = (
+                (ratio >= SLOWER, f"p99 {ratio:.2f} times that of a healthy store"),
+                (found.raw_age_s >= RAW_AGE_S, f"raw text {found.raw_age_s:.0f} s old"),
+                (found.drain < DRAIN, f"drained at {found.drain:.1f} times the rate"),
+                (found.taken_up_s > TAKEN_UP_S, f"store back for {found.taken_up_s:.0f} s before it was used"),
+            )
+            told = (
+                f"p99 x{ratio:.2f} of {healthy.p99_s * 1e3:.0f} ms, raw {found.raw_age_s:.1f} s,"
+                f" taken up in {found.taken_up_s:.1f} s, drained x{found.drain:.1f} at {rate:.0f}/s"
+            )
+            rows.append(
+                Row(
+                    "G4",
+                    f"the store {fault.name}",
+                    rounds,
+                    *_lost_and_doubled(found.sent, stored),
+                    told,
+                    (*_errors(found.sent), *(said for missed, said in limits if missed and judged)),
+                )
+            )
+        return [*rows, self._sums(stored)]
+
+    def _sums(self, stored: Counter[str]) -> Row:
+        """Everything sent, against the ledger, the store and the costs that the API tells."""
+        now = self.gateway.ledger()
+        count = len(self.sent)
+        items = self.gateway.api("/api/costs", group_by="model", interval="hour")["items"]
+        costs = sum((Decimal(item["cost_usd"]) for item in items), Decimal(0))
+        expected = cost([one.number for one in self.sent])
+        wrong = [*_errors(self.sent)]
+        if not (balanced(now) and now["accepted"] == now["stored"] == count):
+            wrong.append(f"of {count} calls the ledger says {now}")
+        if set(stored) != {one.id for one in self.sent}:
+            wrong.append("the store holds other calls than were sent")
+        if costs != expected or sum(item["calls"] for item in items) != count:
+            wrong.append(f"costs {costs} of {sum(item['calls'] for item in items)} calls, not {expected} of {count}")
+        return Row("G4", "all of these: ledger, costs", 1, *_lost_and_doubled(self.sent, stored), "", tuple(wrong))
+
+
+IDS = "SELECT id, count() FROM gateway.calls GROUP BY id"
+
+
+def raw_age(gateway: Installation) -> float:
+    """What the metric says, in seconds."""
+    said = gateway.get("/metrics").text
+    line = next((line for line in said.splitlines() if line.startswith("gateway_raw_age_seconds ")), "")
+    return float(line.split()[1]) if line else 0.0
+
+
+def _errors(sent: Sequence[Sent]) -> list[str]:
+    failed = Counter(one.status for one in sent if one.status != 200)
+    return [f"{count} clients got {status or 'no whole answer'}" for status, count in failed.items()]
+
+
+def _lost_and_doubled(sent: Sequence[Sent], stored: Counter[str]) -> tuple[int, int]:
+    times = [stored[one.id] for one in sent if one.status == 200]
+    return sum(count == 0 for count in times), sum(count > 1 for count in times)
