@@ -7,7 +7,10 @@ request's head is written as bytes and the answer read as bytes, on connections 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
+import struct
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol, cast
@@ -33,6 +36,9 @@ HEAD_COUNT = 256
 KEEP_ALIVE_S = 50.0
 DNS_S = 60
 BODILESS = frozenset({"HEAD"})
+SWITCHED = 101
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, no seconds: what the kernel still holds is not sent either."""
 
 
 class UpstreamFailed(GatewayError):
@@ -147,13 +153,14 @@ class Answer:
 
     def close(self) -> None:
         """Give the connection back when both sides came to their end, else close it."""
+        whole = self.payload.at_eof() and self.payload.exception() is None
         if self._upload is not None and not self._upload.done():
             self._upload.cancel()
-            self._connection.close()
-        elif self.payload.at_eof() and self.payload.exception() is None:
+            whole = False
+        if whole and (self.status == SWITCHED or not _unsent(self._connection)):
             self._connection.release()
         else:
-            self._connection.close()
+            _close(self._connection)
 
 
 class Client:
@@ -208,7 +215,7 @@ class Client:
             upload = asyncio.ensure_future(_upload(line, body, patience, chunked=chunked))
             answer = await _await_answer(connection, line)
         except BaseException:
-            connection.close()
+            _close(connection)
             if upload is not None:
                 upload.cancel()
             raise
@@ -226,9 +233,9 @@ class Client:
             _expect_answer(line, "GET")
             _write(line, head)
             patience.arm()
-            return await _await_answer(connection, line, final=101), line
+            return await _await_answer(connection, line, final=SWITCHED), line
         except BaseException:
-            connection.close()
+            _close(connection)
             raise
 
     async def close(self) -> None:
@@ -264,7 +271,7 @@ class Client:
             patience.arm()
             return await _await_answer(connection, line)
         except BaseException:
-            connection.close()
+            _close(connection)
             raise
 
 
@@ -342,6 +349,22 @@ class _Absolute:
 
 NEVER_CEIL = 1e9
 """aiohttp rounds time-outs of over five seconds up to whole ones; ours are as configured."""
+
+
+def _unsent(connection: Connection) -> int:
+    """Bytes of the request that the upstream has not taken."""
+    transport = connection.transport
+    return transport.get_write_buffer_size() if transport is not None else 0
+
+
+def _close(connection: Connection) -> None:
+    """Close at once: what is left of a request that nobody waits for would keep the connection, and be kept by it."""
+    transport = connection.transport
+    if transport is not None and transport.get_write_buffer_size():
+        with contextlib.suppress(OSError, AttributeError):
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
+    connection.close()
 
 
 def _write(line: _Line, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 Beyond uvicorn: a deadline for receiving each request, head and body; at most 64 KiB and 200 headers (431); exactly one
 Host (400); a client that leaves cancels its request at once; an answer that did not come to its end never looks as if
-it had.
+it had. Who closes its sending side has left: nothing else would tell of one that has.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ SWITCH = "gateway.switch"
 """Where the scope's state has the ``Cycle`` by which an application takes over the client's side of a WebSocket."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, no seconds: closing sends a reset."""
+LOOK_S = 0.25
+"""Seconds between looks at a client that is not being read from."""
+_TCP_INFO = getattr(socket, "TCP_INFO", None)
+_CLOSE, _CLOSE_WAIT = 7, 8
+"""TCP's states after a reset, and after the other side has closed."""
 
 log = telemetry.log("listen")
 
@@ -111,11 +116,16 @@ class Cycle(RequestResponseCycle):
     def cut(self) -> None:
         """Close the connection without an end. A body that ends with the connection is reset, else it looks whole."""
         if self.close_delimited:
-            with contextlib.suppress(OSError, AttributeError):
-                self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self.transport.abort()
+            self.drop()
         else:
             self.transport.close()
+
+    def drop(self) -> None:
+        """The same at once, with what waits to be sent."""
+        if self.close_delimited:
+            with contextlib.suppress(OSError, AttributeError):
+                self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
 
     async def send(self, message: ASGISendEvent) -> None:
         """ASGI ``send``; returns in silence when the client has gone."""
@@ -235,6 +245,19 @@ def _nothing() -> None:
     """What a finished cycle calls back."""
 
 
+class _Flow(FlowControl):
+    """Flow control that tells when reading is paused."""
+
+    def __init__(self, transport: asyncio.Transport, paused: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self._paused = paused
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        super().pause_reading()
+        self._paused()
+
+
 class Listener(HttpToolsProtocol):
     """One client connection."""
 
@@ -258,12 +281,13 @@ class Listener(HttpToolsProtocol):
         self._running: tuple[RequestResponseCycle, asyncio.Task[None]] | None = None
         self._sink: Sink | None = None
         self._early: bytearray | None = None
+        self._look_at: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; from now on its first request must come."""
         self.connections.add(self)
         self.transport = transport
-        self.flow = FlowControl(transport)
+        self.flow = _Flow(transport, self._watch)
         self.server = get_local_addr(transport)
         self.client = get_remote_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
@@ -281,6 +305,30 @@ class Listener(HttpToolsProtocol):
             if not task.done():
                 cycle.disconnected = True
                 task.cancel()
+
+    def eof_received(self) -> None:
+        """The client has left: what still waits to be sent to it does not hold its call."""
+        if isinstance(self.cycle, Cycle) and not self.cycle.response_complete:
+            self.cycle.drop()
+
+    def _watch(self) -> None:
+        """Look for a client's leaving that reading would have told."""
+        if self._look_at is None and _TCP_INFO is not None:
+            self._look_at = self.loop.call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        self._look_at = None
+        if self.transport.is_closing() or not self.flow.read_paused:
+            return
+        try:
+            told = self.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)
+        except (OSError, AttributeError):
+            return
+        # What came before the end of a tunnel is still to be carried.
+        if told[0] == _CLOSE or (told[0] == _CLOSE_WAIT and self._sink is None):
+            self.transport.abort()
+        else:
+            self._watch()
 
     # Receiving
 
@@ -489,6 +537,8 @@ class Listener(HttpToolsProtocol):
 
     def check(self, now: float) -> None:
         """Close the connection when its client is late."""
+        if self._stalled_since == NEVER and self.transport.is_closing():
+            self._stalled_since = now  # little waits to be sent, but that has to be taken as well
         if now - self._stalled_since > self.deadlines.stall:
             self.transport.abort()
         elif self.flow.read_paused:
