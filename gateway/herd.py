@@ -76,6 +76,8 @@ class Herd:
             return
         code = 1
         try:
+            for ending in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(ending, signal.SIG_DFL)  # the parent's handler would swallow an end that comes early
             follow_parent()
             self._work(number)
             code = 0

@@ -27,6 +27,8 @@ def begin(role: str, index: int, config_path: Path | None) -> None:
     layout.create()
     name = f"{role}-{index}"
     lock = hold(layout.run / f"{name}.lock", f"another '{role}' process runs on {config.data_dir}")
+    # A helper that outlives its killed parent for a moment must not keep the next one from starting.
+    os.register_at_fork(after_in_child=lambda: os.close(lock))
     telemetry.share_metrics(layout.run / "metrics")
     telemetry.configure_logs(name)
     failpoints.arm(configuration.failpoint())

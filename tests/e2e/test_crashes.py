@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -120,6 +122,29 @@ def test_killing_redactors_and_work_loses_and_doubles_nothing(gateway: Installat
             old = gateway.kill(role)
             gateway.await_restart(role, old)
     assert_all_there_once(gateway, load.seen)
+
+
+def test_killing_the_parent_of_redactors_does_not_end_the_gateway(tmp_path: Path) -> None:
+    """Another one starts although helpers of the old one have not ended yet."""
+    with FakeUpstream() as upstream:
+        upstreams = [{"name": "fake", "base_url": upstream.base_url}]
+        settings = {"redact": {"profile": "fast", "workers": 2}, "upstreams": upstreams}
+        gateway = Installation(tmp_path, settings).start()
+        parent = gateway.pid("redactor")
+        helpers = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        assert len(helpers) == 2
+        try:
+            for helper in helpers:
+                os.kill(int(helper), signal.SIGSTOP)
+            gateway.kill("redactor")
+            gateway.await_restart("redactor", parent)
+            call_id = one_call(gateway.base, 1)
+            assert call_id is not None
+            assert gateway.call(call_id)["ended"] == "complete"
+        finally:
+            for helper in helpers:
+                os.kill(int(helper), signal.SIGCONT)
+            assert gateway.stop() == 0
 
 
 def test_a_stream_cut_by_a_kill_is_kept_as_killed(gateway: Installation) -> None:
