@@ -24,7 +24,8 @@ from tests.fakes.semantic import Plan
 CHAT = "/v1/chat/completions"
 MTOK = Decimal(1_000_000)
 INPUT_USD, OUTPUT_USD = Decimal(2), Decimal(8)
-PRICES = {"overrides": {"priced": {"input_per_mtok": str(INPUT_USD), "output_per_mtok": str(OUTPUT_USD)}}}
+PRICED = "priced"
+PRICES = {"overrides": {PRICED: {"input_per_mtok": str(INPUT_USD), "output_per_mtok": str(OUTPUT_USD)}}}
 """What a call costs, a million tokens."""
 PATIENCE_S = 60.0
 
@@ -54,9 +55,9 @@ def cost(numbers: Sequence[int]) -> Decimal:
     return (sum(one[0] for one in told) * INPUT_USD + sum(one[1] for one in told) * OUTPUT_USD) / MTOK
 
 
-async def call(session: aiohttp.ClientSession, base: str, number: int, due: float, prompt: str) -> Sent:
+async def call(session: aiohttp.ClientSession, base: str, number: int, due: float, prompt: str, model: str) -> Sent:
     """One call, each second one a stream; an answer without its end is none."""
-    body = plan(number).request(stream=number % 2 == 1, prompt=prompt)
+    body = plan(number).request(stream=number % 2 == 1, prompt=prompt, model=model)
     try:
         async with session.post(base + CHAT, json=body) as answer:
             data = await answer.read()
@@ -73,7 +74,9 @@ async def call(session: aiohttp.ClientSession, base: str, number: int, due: floa
     )
 
 
-async def paced(base: str, rate: float, calls: int, first: int, prompt: str = "hello") -> list[Sent]:
+async def paced(
+    base: str, rate: float, calls: int, first: int, prompt: str = "hello", model: str = PRICED
+) -> list[Sent]:
     """Send them, one each ``1 / rate`` seconds, and wait for all their ends."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
@@ -83,13 +86,13 @@ async def paced(base: str, rate: float, calls: int, first: int, prompt: str = "h
             due = began + index / rate
             # Behind time we send at once, but never without a turn of the loop for what comes in.
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            tasks.append(asyncio.create_task(call(session, base, first + index, due, prompt)))
+            tasks.append(asyncio.create_task(call(session, base, first + index, due, prompt, model)))
         return await asyncio.gather(*tasks)
 
 
-def sent(base: str, rate: float, calls: int, first: int, prompt: str = "hello") -> list[Sent]:
+def sent(base: str, rate: float, calls: int, first: int, prompt: str = "hello", model: str = PRICED) -> list[Sent]:
     """The same from a thread without a loop."""
-    return asyncio.run(paced(base, rate, calls, first, prompt))
+    return asyncio.run(paced(base, rate, calls, first, prompt, model))
 
 
 class Pace:
