@@ -32,6 +32,7 @@ LOAD_S = 600
 PROBE_RATE = 300.0
 SHARE = 0.25
 """Of the capacity; so much is asked for a second."""
+WARM_S = 10.0
 ALWAYS = 1_000_000_000
 SLOWER = 1.5
 """How many times a call at the 99th percentile may take what it takes with a healthy store."""
@@ -94,6 +95,7 @@ def store_away(load_s: float, *, rounds: int, probe: int, rate: float = 0.0, jud
         rate = rate or SHARE * rig.capacity(probe)
         stretch_s = load_s / (2 * rounds * len(FAULTS))
         seen: defaultdict[str, Stretches] = defaultdict(Stretches)
+        rig.stretch(Stretches(), rate, min(stretch_s, WARM_S))  # the first seconds at this rate would be a kind apart
         for _ in range(rounds):
             for fault in FAULTS:
                 rig.stretch(seen[""], rate, stretch_s)

@@ -218,6 +218,16 @@ def test_crashes_are_told_apart_by_entry(layout: Layout) -> None:
     lease.release()
 
 
+@pytest.mark.parametrize("failpoint", ["segment.redacted", "segment.drafted"])
+def test_a_process_killed_while_handing_over_is_no_entrys_fault(layout: Layout, failpoint: str) -> None:
+    """However often it is killed there, nothing is put aside."""
+    for _ in range(4):
+        assert victim.run(victim.hand_over_until, layout.data_dir, failpoint) == victim.KILLED
+    assert victim.run(victim.hand_over, layout.data_dir, None) == 0
+    assert in_outbox(layout) == ["a", "b"]
+    assert balanced(layout).quarantined == 0
+
+
 def test_a_disk_without_room_is_no_entrys_fault(layout: Layout) -> None:
     """A run that was given up is not counted as a crash, however often it happens."""
     for _ in range(5):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from gateway import failpoints
 from gateway.counters import Counters
 from gateway.errors import JournalError
 from gateway.journal import Broken, Journal, Segments
@@ -84,6 +85,12 @@ def hand_over(data_dir: Path, die_at: int | None, quarantine: frozenset[int] = f
         else:
             items.append(clean(entry))
     lease.commit(items)
+
+
+def hand_over_until(data_dir: Path, failpoint: str) -> None:
+    """The same, killed at a failpoint."""
+    failpoints.arm(failpoint)
+    hand_over(data_dir, None)
 
 
 def recover_folder(data_dir: Path, die_at: int | None) -> None:
