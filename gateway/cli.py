@@ -16,9 +16,10 @@ import typer
 from gateway import __version__
 from gateway import config as configuration
 from gateway.config import Config
-from gateway.errors import ConfigError
+from gateway.errors import BackupError, ConfigError
 
 if TYPE_CHECKING:
+    from gateway.backup import About
     from gateway.money.client import Client
 
 ConfigPath = Annotated[Path | None, typer.Option("--config", help="gateway.yaml; also GATEWAY_CONFIG.")]
@@ -47,7 +48,7 @@ def up(config: ConfigPath = None) -> None:
     """Run everything on one port: proxy, redaction, store, pages, judge."""
     from gateway.banner import announce
     from gateway.extras import require
-    from gateway.supervise import supervise
+    from gateway.supervise import BEHIND, supervise
 
     _choose_demo_port()
     settings = configuration.load(config)
@@ -56,7 +57,7 @@ def up(config: ConfigPath = None) -> None:
     raise typer.Exit(
         supervise(
             settings,
-            ("model", "serve", "redactor", "work", "judge"),
+            ("model", "serve", *BEHIND),
             config,
             on_ready=lambda: announce(settings),
         )
@@ -76,11 +77,11 @@ def serve(config: ConfigPath = None) -> None:
 def work(config: ConfigPath = None) -> None:
     """Run what follows the proxy on the same data_dir: redaction, store, API, pages, judge."""
     from gateway.extras import require
-    from gateway.supervise import supervise
+    from gateway.supervise import BEHIND, supervise
 
     settings = configuration.load(config)
     require(settings)
-    raise typer.Exit(supervise(settings, ("redactor", "work", "judge"), config))
+    raise typer.Exit(supervise(settings, BEHIND, config))
 
 
 @app.command()
@@ -250,6 +251,36 @@ def reconcile(
     raise typer.Exit(0 if agreed else 1)
 
 
+@app.command()
+def backup(
+    file: Annotated[str, typer.Argument(help="A file that is not there yet; - for standard output.")],
+    config: ConfigPath = None,
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="Put the install key in too: who has the file can then read all of it.")
+    ] = False,
+) -> None:
+    """Write an installation with the embedded store to one tar file, while it runs or not."""
+    from gateway import backup as command
+
+    settings = configuration.load(config)
+    _tell_backup(command.backup(settings, file, with_key=with_key))
+    if not with_key:
+        print(command.where_the_key_is(settings), file=sys.stderr)
+
+
+@app.command()
+def restore(
+    file: Annotated[str, typer.Argument(help="A file made by gateway backup; - for standard input.")],
+    config: ConfigPath = None,
+    key: Annotated[Path | None, typer.Option("--key", help="A file with the backup's install key.")] = None,
+) -> None:
+    """Unpack a backup into the configured data_dir, which has to be empty."""
+    from gateway import backup as command
+
+    settings = configuration.load(config)
+    _tell_backup(command.restore(settings, file, key=key, say=lambda text: print(text, file=sys.stderr)))
+
+
 @app.command(hidden=True)
 def role(name: str, index: int = 0, config: ConfigPath = None) -> None:
     """Be one process of an installation; the supervisor's business."""
@@ -274,6 +305,11 @@ def _admin_token(settings: Config) -> str:
     from gateway.installkey import admin_token
 
     return admin_token(settings.admin_token, configuration.state_dir(), settings.data_dir)
+
+
+def _tell_backup(about: About) -> None:
+    held = ", ".join(f"{getattr(about.ledger, stage)} {stage}" for stage in ("stored", "outbox", "raw", "quarantined"))
+    print(f"calls as of {about.created_at:%Y-%m-%d %H:%M:%S} UTC: {held}", file=sys.stderr)
 
 
 def _tell_run(run: str) -> None:
@@ -306,3 +342,6 @@ def main() -> None:
     except ConfigError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
+    except BackupError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from None

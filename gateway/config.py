@@ -428,10 +428,13 @@ class Judge(Section):
 
 
 class Retention(Section):
-    """Days until stored calls and their bodies expire."""
+    """Days until stored calls and their bodies expire, at most 50 years.
 
-    calls_days: int = Field(default=400, ge=1)
-    bodies_days: int = Field(default=30, ge=1)
+    ClickHouse counts expiry in seconds that end in the year 2106; what lay beyond would have expired at once.
+    """
+
+    calls_days: int = Field(default=400, ge=1, le=18_250)
+    bodies_days: int = Field(default=30, ge=1, le=18_250)
 
 
 class Langfuse(Section):

@@ -4,6 +4,7 @@ GatewayError
 ├── ConfigError          the operator's mistake: file, key and what was expected; exit 2
 │   └── MissingExtra     a configured part is not installed; names the command that installs it
 ├── RequestRefused       an answer of ours instead of the upstream's, with HTTP status and OpenAI's error fields
+├── BackupError          a backup was not written or not restored
 ├── JournalError         the journal could not take or open a record
 │   └── SealBroken       wrong key, failed authentication or checksum
 ├── OutboxError          the outbox could not take or open a batch
@@ -71,6 +72,10 @@ class RequestRefused(GatewayError):
     def body(self) -> bytes:
         """The error as OpenAI's clients parse it: ``{"error": {message, type, param, code}}``."""
         return error_body(self.message, self.type, self.code)
+
+
+class BackupError(GatewayError):
+    """A backup could not be written, or is not whole."""
 
 
 class JournalError(GatewayError):

@@ -41,8 +41,13 @@ class InstallKey:
         """The configured key, else the one on file, else a new one, put on file. Raises ``ConfigError``."""
         if configured is not None:
             return cls(_from_text(configured.get_secret_value()))
-        text = _read_or_create(_place(state_dir, data_dir) / "install.key", secrets.token_hex(KEY_BYTES))
+        text = _read_or_create(key_file(state_dir, place_of(data_dir)), secrets.token_hex(KEY_BYTES))
         return cls(_from_text(text))
+
+    @classmethod
+    def of(cls, text: str) -> InstallKey:
+        """The key that a text is, as ``journal_key`` or the file on disk holds it. Raises ``ConfigError``."""
+        return cls(_from_text(text.strip()))
 
     def derive(self, label: str) -> bytes:
         """A key of 32 bytes for one purpose (HKDF-SHA256)."""
@@ -53,20 +58,23 @@ def admin_token(configured: Secret | None, state_dir: Path, data_dir: Path) -> s
     """The token that opens API and pages: the configured one, else the one on file, made at the first start."""
     if configured is not None:
         return configured.get_secret_value()
-    return _read_or_create(_place(state_dir, data_dir) / "admin.token", secrets.token_urlsafe(24))
+    return _read_or_create(state_dir / place_of(data_dir) / "admin.token", secrets.token_urlsafe(24))
 
 
-def _place(state_dir: Path, data_dir: Path) -> Path:
-    """One folder for each data directory, so that installations do not share keys."""
-    name = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]
-    place = state_dir / name
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return place
+def place_of(data_dir: Path) -> str:
+    """The folder below the state directory that is a data directory's own, so that installations share no keys."""
+    return hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]
+
+
+def key_file(state_dir: Path, place: str) -> Path:
+    """Where an installation's key is, if it is on file."""
+    return state_dir / place / "install.key"
 
 
 def _read_or_create(path: Path, fresh: str) -> str:
     """The file's text; when there is none, ``fresh`` becomes it. Of several processes starting at once, one wins."""
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_name(f"{path.name}.{os.getpid()}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import msgspec
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from gateway import mark
+from gateway.model import Ledger
 from gateway.paths import Layout
 from gateway.store.filters import CallFilter
 from gateway.store.reads import Reads
@@ -21,7 +23,7 @@ BACKLOG = timedelta(days=7)
 MAX_CANDIDATES = 500
 
 
-def router(reads: Reads, layout: Layout) -> APIRouter:
+def router(reads: Reads, layout: Layout, take_snapshot: Callable[[], Ledger]) -> APIRouter:
     """The routes under ``/internal``. Handlers are plain functions and run in threads: the store's client blocks."""
 
     def ours(request: Request) -> None:
@@ -54,6 +56,13 @@ def router(reads: Reads, layout: Layout) -> APIRouter:
     @routes.get("/resolve")
     def resolve(id: Annotated[str, Query(min_length=1, max_length=512)]) -> Response:
         return _json({"call_id": reads.resolve(id)})
+
+    @routes.post("/snapshot")
+    def snapshot() -> Response:
+        try:
+            return _json(take_snapshot())
+        except OSError as error:
+            raise HTTPException(507, f"no snapshot can be taken: {error.strerror}") from None
 
     return routes
 

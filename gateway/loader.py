@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from gateway import failpoints, metrics
@@ -61,10 +62,20 @@ class Taking(Protocol):
 class Loader:
     """Carries batches from the outbox into the store until told to stop."""
 
-    def __init__(self, outbox: Waiting, store: Taking, control: Control, *, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self,
+        outbox: Waiting,
+        store: Taking,
+        control: Control,
+        *,
+        moving: Callable[[], AbstractContextManager[None]] = nullcontext,
+        poll_s: float = POLL_S,
+    ) -> None:
+        """``moving``: entered around each batch (see ``gateway.moves``)."""
         self._outbox = outbox
         self._store = store
         self._control = control
+        self._moving = moving
         self._poll_s = poll_s
         self._failures = 0
         self._log = log("loader")
@@ -97,7 +108,8 @@ class Loader:
         for batch in pending:
             if stop is not None and stop.is_set():
                 break
-            self._load(batch, self._tried)
+            with self._moving():
+                self._load(batch, self._tried)
             self._failures = 0
             done += 1
         return done

@@ -54,6 +54,16 @@ class Layout:
         return self.data_dir / "sticky"
 
     @property
+    def snapshot(self) -> Path:
+        """What a backup is made of: laid out like this directory itself, there while the backup is written."""
+        return self.data_dir / "snapshot"
+
+    @property
+    def restoring(self) -> Path:
+        """A backup that is being unpacked."""
+        return self.data_dir / "restoring"
+
+    @property
     def run(self) -> Path:
         """Sockets, process ids, metrics files and marks of the running processes."""
         return self.data_dir / "run"

@@ -29,7 +29,8 @@ BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 STEADY_S = 30.0
 """A process that ran this long starts its back-off anew."""
 STOP_ORDER = ("serve", "judge", "model", "redactor", "work")
-BEHIND = ("judge", "redactor", "work")
+BEHIND = ("redactor", "work", "judge")
+"""What follows the proxy."""
 RELOAD_S = 10.0
 """How long ``serve`` may take to read its configuration anew."""
 STOP_GRACE_S = {"serve": 40.0, "judge": 10.0, "model": 10.0, "redactor": 30.0, "work": 30.0}
@@ -247,9 +248,10 @@ def supervise(
     """Run some roles of an installation. Raises ``ConfigError`` when it runs already or the port is taken."""
     layout = Layout(config.data_dir.resolve())
     layout.create()
-    name = f"{roles[-1]}.supervisor"
-    lock = hold(layout.run / f"{name}.lock", f"a gateway already runs on {config.data_dir}")
-    replace(layout.pid(name), f"{os.getpid()}\n")
+    if layout.restoring.exists():
+        raise ConfigError(f"data_dir: a restore into {config.data_dir} was cut off; empty it and restore again")
+    lock = hold(supervisor_lock(layout, roles), f"a gateway already runs on {config.data_dir}")
+    replace(layout.pid(_supervisor(roles)), f"{os.getpid()}\n")
     try:
         if "serve" in roles:
             _check_port(config)
@@ -259,6 +261,15 @@ def supervise(
         return Supervisor(layout, started, on_ready, _Reloader(config, config_path)).run()
     finally:
         os.close(lock)
+
+
+def supervisor_lock(layout: Layout, roles: tuple[str, ...]) -> Path:
+    """What a supervisor of these roles holds as long as it runs; whether it runs the proxy too makes no difference."""
+    return layout.run / f"{_supervisor(roles)}.lock"
+
+
+def _supervisor(roles: tuple[str, ...]) -> str:
+    return f"{roles[-1]}.supervisor"
 
 
 def _check_port(config: Config) -> None:

@@ -20,7 +20,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dashboards.pages import Late, Notes
-from gateway import backlog, internal, ledger, metrics, telemetry
+from gateway import backlog, internal, ledger, metrics, snapshot, telemetry
 from gateway.config import Config, state_dir
 from gateway.control import Control
 from gateway.errors import ConfigError, GatewayError
@@ -31,6 +31,7 @@ from gateway.loader import Loader
 from gateway.login import Gate
 from gateway.model import Ledger
 from gateway.money.repricer import Repricer
+from gateway.moves import moving
 from gateway.outbox import Outbox
 from gateway.paths import Layout
 from gateway.site import application
@@ -67,12 +68,13 @@ def run(config: Config, layout: Layout) -> None:
         partial(ledger.read, layout),
         gate,
         notes(config, partial(ledger.behind, layout)),
-        [internal.router(reads, layout)],
+        [internal.router(reads, layout, partial(snapshot.take, layout, store.freeze))],
         repricer=partial(Repricer, repricing, config.prices.overrides),
     )
     try:
         with Parts() as parts:
-            parts.start("loader", Loader(Outbox(layout.outbox), store, control).run)
+            loader = Loader(Outbox(layout.outbox), store, control, moving=partial(moving, layout))
+            parts.start("loader", loader.run)
             ages = partial(ledger.behind, layout)
             parts.start("ledger", partial(watch_ledger, partial(ledger.read, layout), ages))
             if config.export.langfuse is not None:

@@ -28,6 +28,7 @@ from gateway.installkey import InstallKey
 from gateway.journal.entries import Finished, finished
 from gateway.journal.files import COUNTERS, Contents, SegmentName, read, sync_directory
 from gateway.model import Clean, Record
+from gateway.moves import moving
 from gateway.outbox import batch_name, provisional, publish, write
 from gateway.paths import Layout
 
@@ -96,6 +97,11 @@ class Lease:
     def commit(self, items: Sequence[Clean]) -> None:
         """Hand the results over and be done with the segment. Raises ``OSError``; then nothing has happened yet."""
         self.forgive()  # whatever ends this process from here on is no entry's fault
+        with moving(self._layout):
+            self._hand_over(items)
+        self.release()
+
+    def _hand_over(self, items: Sequence[Clean]) -> None:
         failpoints.reach("segment.redacted")
         calls = sum(isinstance(item, Record) for item in items)
         missing = self.calls - calls
@@ -121,7 +127,6 @@ class Lease:
             publish(outbox, batch)
         failpoints.reach("segment.published")
         _remove(spent)
-        self.release()
 
     def release(self) -> None:
         """Let go of the segment."""
@@ -192,11 +197,12 @@ class Segments:
         if handle is None:
             return
         try:
-            if name is not None:
-                outbox = self._layout.outbox
-                for draft in _drafts(spent, name, outbox):
-                    publish(outbox, draft.stem)
-            _remove(spent)
+            with moving(self._layout):
+                if name is not None:
+                    outbox = self._layout.outbox
+                    for draft in _drafts(spent, name, outbox):
+                        publish(outbox, draft.stem)
+                _remove(spent)
         finally:
             os.close(handle)
 

@@ -20,6 +20,7 @@ from gateway.model import Clean, Record
 from gateway.store import migrate
 from gateway.store.address import Address, parse
 from gateway.store.connection import Pool, connect, require, translated
+from gateway.store.freeze import freeze
 from gateway.store.questions import question
 from gateway.store.rows import TABLES, Row, chunks, rows
 
@@ -123,6 +124,12 @@ class Store:
                         self._complete(table, chunk, token)
                     else:
                         self._put(table, chunk, token)
+
+    def freeze(self, name: str) -> None:
+        """Keep what is stored now, whatever comes (``gateway.store.freeze``); embedded only. Raises ``StoreError``."""
+        self.ready()
+        with self._writing, self._writers.client() as client:
+            freeze(client, self._address, name)
 
     def _complete(self, table: str, chunk: list[Row], token: str) -> None:
         """Insert what an earlier try left out."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.bench import report
 from tests.faults.row import FULL, Row
 
-PARTS: tuple[str, ...] = ("kills", "once", "away", "toxics", "bounds", "stops")
+PARTS: tuple[str, ...] = ("kills", "once", "backups", "away", "toxics", "bounds", "stops")
 """Modules of this package, each with a ``measure``, in the order of the promises."""
 FILES = 65_536
 """Open files that the largest row needs."""

@@ -156,7 +156,8 @@ def test_addresses() -> None:
     assert (secure.secure, secure.port, secure.user, secure.database) == (True, 8443, "default", "llm_gateway")
 
 
-def test_retention_is_bounded_below() -> None:
-    """Zero days would drop everything at once; the configuration does not allow them."""
+@pytest.mark.parametrize("days", [0, 36_500])
+def test_retention_is_bounded(days: int) -> None:
+    """None would drop everything at once; so would a century, which lies beyond the engine's last second."""
     with pytest.raises(ValueError, match="calls_days"):
-        Retention(calls_days=0)
+        Retention(calls_days=days)
