@@ -27,8 +27,7 @@ from gateway.config import Config, state_dir
 from gateway.errors import BackupError, ConfigError, StoreError
 from gateway.installkey import InstallKey, key_file, place_of
 from gateway.model import Ledger
-from gateway.paths import Layout, replace
-from gateway.roles import hold
+from gateway.paths import Layout, hold, replace
 from gateway.store.address import Address, parse
 from gateway.store.connection import connect, require
 from gateway.store.freeze import freeze, frozen

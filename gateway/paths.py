@@ -1,10 +1,13 @@
-"""Where things lie under ``data_dir``."""
+"""Where things lie under ``data_dir``, and small files that several processes share."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from gateway.errors import ConfigError
 
 
 def replace(path: Path, text: str) -> None:
@@ -15,6 +18,17 @@ def replace(path: Path, text: str) -> None:
     with open(handle, "w", encoding="utf-8") as file:
         file.write(text)
     fresh.replace(path)
+
+
+def hold(path: Path, otherwise: str) -> int:
+    """Take an advisory lock that ends with the process; raises ``ConfigError`` with the given text when it is taken."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise ConfigError(otherwise) from None
+    return handle
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import signal
 from pathlib import Path
@@ -13,7 +12,7 @@ from gateway import config as configuration
 from gateway import failpoints, telemetry
 from gateway.config import Config
 from gateway.errors import ConfigError
-from gateway.paths import Layout, replace
+from gateway.paths import Layout, hold, replace
 
 ROLES = ("serve", "redactor", "work", "judge", "model")
 _PR_SET_PDEATHSIG = 1
@@ -63,17 +62,6 @@ def _run(role: str, index: int, config: Config, layout: Layout, config_path: Pat
         upstream.run(urlsplit(config.default_upstream.base_url).port or 0, layout.ready(f"model-{index}"))
     else:
         raise ConfigError(f"there is no role {role!r}; expected one of {', '.join(ROLES)}")
-
-
-def hold(path: Path, otherwise: str) -> int:
-    """Take an advisory lock that ends with the process; raises ``ConfigError`` with the given text when it is taken."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise ConfigError(otherwise) from None
-    return handle
 
 
 def follow_parent() -> None:

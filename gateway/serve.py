@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from uvicorn.config import Config as UvicornConfig
@@ -21,6 +22,7 @@ from gateway.attempts import Waiting
 from gateway.caller import Proxies
 from gateway.callid import CallIds
 from gateway.config import Config
+from gateway.errors import ConfigError, JournalError
 from gateway.feedback import Feedback
 from gateway.flight import Flights, keep_time
 from gateway.flight import Journal as JournalFace
@@ -28,11 +30,14 @@ from gateway.forward import Client
 from gateway.ingress import CrossOrigin, Ingress
 from gateway.limits import Bodies
 from gateway.listen import Listener, sweep
-from gateway.paths import Layout, replace
+from gateway.paths import Layout, hold, replace
 from gateway.proxy import Gate, Proxy
 from gateway.relay import Relay
 from gateway.sticky import Sticky
 from gateway.upstreams import Routes
+
+if TYPE_CHECKING:
+    from gateway.installkey import InstallKey
 
 GRACE_S = 30.0
 BACKLOG = 2048
@@ -102,6 +107,8 @@ async def _open_journal(config: Config, layout: Layout, index: int) -> Any:
     from gateway.journal import Journal
 
     key = InstallKey.load(config.journal_key, configuration.state_dir(), layout.data_dir)
+    if index == 0:
+        await asyncio.to_thread(_recover_left, config, layout, key)
     return await Journal.open(
         layout.journal / f"serve-{index}",
         key,
@@ -110,6 +117,26 @@ async def _open_journal(config: Config, layout: Layout, index: int) -> Any:
         max_bytes=config.journal.max_bytes,
         loop=asyncio.get_running_loop(),
     )
+
+
+def _recover_left(config: Config, layout: Layout, key: InstallKey) -> None:
+    """What workers left that died and are no longer configured: no start of their own would bring it in order."""
+    from gateway.journal import recover_left
+
+    for folder in layout.journal.glob("serve-*"):
+        number = folder.name.removeprefix("serve-")
+        if number.isdecimal() and int(number) >= config.server.workers:
+            try:
+                lock = hold(layout.run / f"{folder.name}.lock", f"{folder.name} is running")
+            except ConfigError as error:
+                log.warning("journal of another worker left alone", error=error)
+                continue
+            try:
+                recover_left(folder, key)
+            except JournalError as error:
+                log.error("journal of a former worker not recovered", folder=folder.name, error=error)
+            finally:
+                os.close(lock)
 
 
 def bind(config: Config) -> socket.socket:

@@ -21,9 +21,8 @@ from gateway import config as configuration
 from gateway import mark, metrics, reload, telemetry
 from gateway.config import Config
 from gateway.errors import ConfigError
-from gateway.paths import Layout, replace
+from gateway.paths import Layout, hold, replace
 from gateway.reload import Outcome
-from gateway.roles import hold
 
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 STEADY_S = 30.0

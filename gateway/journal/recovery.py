@@ -16,7 +16,7 @@ from gateway.counters import Counters
 from gateway.errors import JournalError, SealBroken
 from gateway.installkey import InstallKey
 from gateway.journal.entries import CALL, Live, encode, finished, live
-from gateway.journal.files import Appender, Contents, SegmentName, read, sequence_of, sync_directory
+from gateway.journal.files import COUNTERS, Appender, Contents, SegmentName, read, sequence_of, sync_directory
 from gateway.raw import Call, Capture, Closed, Ended, Opened, Part, Reply, Whole
 
 log = telemetry.log("journal")
@@ -28,6 +28,15 @@ def recover(directory: Path, key: InstallKey, counters: Counters) -> int:
         return _recover(directory, key, counters)
     except OSError as error:
         raise JournalError(f"{directory.name}: recovery failed: {error.strerror}") from error
+
+
+def recover_left(directory: Path, key: InstallKey) -> None:
+    """The same for a folder whose worker will not come back. Raises ``JournalError``."""
+    counters = Counters.open(directory / COUNTERS)
+    try:
+        recover(directory, key, counters)
+    finally:
+        counters.close()
 
 
 def _recover(directory: Path, key: InstallKey, counters: Counters) -> int:

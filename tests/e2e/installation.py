@@ -106,6 +106,14 @@ class Installation:
     def pid(self, role: str, index: int = 0) -> int:
         return int((self.data_dir / "run" / f"{role}-{index}.pid").read_text())
 
+    def processes(self) -> dict[str, int]:
+        """The ids of those that carry calls, and of the redactor's helpers, the oldest first."""
+        run = self.data_dir / "run"
+        found = {path.stem: int(path.read_text()) for path in run.glob("*-[0-9].pid")}
+        parent = found["redactor-0"]
+        helpers = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return found | {f"helper-{number}": int(pid) for number, pid in enumerate(helpers)}
+
     def kill(self, role: str, index: int = 0) -> int:
         """kill -9 one process; answers the pid it had."""
         pid = self.pid(role, index)

@@ -170,3 +170,27 @@ def test_a_stop_and_a_start_keep_everything(gateway: Installation) -> None:
         assert gateway.stop() == 0
     gateway.start()
     assert_all_there_once(gateway, load.seen)
+
+
+def test_what_a_worker_left_that_is_no_longer_configured_is_recovered(tmp_path: Path) -> None:
+    """Two proxies are killed with their calls in open segments; one of them comes back."""
+    with FakeUpstream() as upstream:
+        settings = SETTINGS | {"upstreams": [{"name": "fake", "base_url": upstream.base_url}]}
+        before = Installation(tmp_path, settings | {"server": {"workers": 2}, "journal": {"rotate_after": 60}}).start()
+        try:
+            calls = [one_call(before.base, number) for number in range(40)]
+            folders = [before.data_dir / "journal" / f"serve-{index}" for index in range(2)]
+            assert all(list(folder.glob("*.open")) for folder in folders), "both took calls"
+        finally:
+            assert before.process is not None
+            pids = before.processes().values()
+            for pid in (before.process.pid, *pids):
+                os.kill(pid, signal.SIGKILL)
+            before.process.wait()
+        after = Installation(tmp_path, settings, port=before.port).start()
+        try:
+            ledger = after.settled(len(calls))
+            assert balanced(ledger)
+            assert Counter(call["id"] for call in after.calls()) == Counter(calls)
+        finally:
+            after.stop()

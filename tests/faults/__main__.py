@@ -12,9 +12,11 @@ import importlib
 import json
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,38 +25,82 @@ from tests.faults.row import FULL, Row
 
 PARTS: tuple[str, ...] = ("kills", "once", "backups", "away", "toxics", "bounds", "stops")
 """Modules of this package, each with a ``measure``, in the order of the promises."""
+TURNS: tuple[tuple[tuple[str, ...], ...], ...] = (
+    (("kills",), ("toxics", "stops", "backups")),
+    (("once",),),
+    (("away",),),
+    (("bounds",),),
+)
+"""What is run side by side, one turn after the other: processes that start and calls that wait go well together."""
 FILES = 65_536
 """Open files that the largest row needs."""
 GUARANTEES = Path("docs/guarantees.md")
 BEGIN, END = "<!-- faults: begin -->\n", "<!-- faults: end -->\n"
 
 
-def rows(parts: tuple[str, ...], seeds: int) -> Iterator[Row]:
-    """The rows of each part; a part that fails to run is a row that is not met."""
-    for part in parts:
-        began = time.monotonic()
-        try:
-            yield from importlib.import_module(f"tests.faults.{part}").measure(seeds)
-        except Exception as error:  # the other promises are measured all the same
-            yield Row(part, "the test itself", 0, wrong=(f"{type(error).__name__}: {error}",))
-        print(f"  … {part}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+def rows(part: str, seeds: int) -> Iterator[Row]:
+    """The rows of a part; one that fails to run is a row that is not met."""
+    began = time.monotonic()
+    try:
+        yield from importlib.import_module(f"tests.faults.{part}").measure(seeds)
+    except Exception as error:  # the other promises are measured all the same
+        yield Row(part, "the test itself", 0, wrong=(f"{type(error).__name__}: {error}",))
+    print(f"  … {part}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def every_part(seeds: int) -> list[Row]:
+    """All rows, each part in a process of its own, printed as they are known and given in the order of the promises."""
+    found: dict[str, list[Row]] = {part: [] for part in PARTS}
+    with contextlib.ExitStack() as ends:
+
+        def lane(parts: tuple[str, ...]) -> None:
+            for part in parts:
+                argv = [sys.executable, "-m", "tests.faults", "--only", part, "--seeds", str(seeds), "--lines"]
+                process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+                ends.callback(process.terminate)
+                assert process.stdout is not None
+                for line in process.stdout:
+                    row = Row(**json.loads(line))
+                    found[part].append(row)
+                    say(row)
+                if process.wait():
+                    found[part].append(Row(part, "the test itself", 0, wrong=(f"ended with {process.returncode}",)))
+
+        for lanes in TURNS:
+            with ThreadPoolExecutor(len(lanes)) as side_by_side:
+                list(side_by_side.map(lane, lanes))
+    return [row for part in PARTS for row in found[part]]
+
+
+def say(row: Row) -> None:
+    """One row, as soon as it is known."""
+    print(f"  {row.promise:8} {row.fault}: {told(row)}", flush=True)
 
 
 def main() -> int:
-    """Run, print, and write JSON if asked."""
+    """Run, print, and write if asked."""
     options = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     options.add_argument("--seeds", type=int, default=FULL, help=f"scales every count; {FULL} are the full run")
     options.add_argument("--only", choices=PARTS, help="one part")
     options.add_argument("--json", type=Path, metavar="FILE", help="write every row here")
     options.add_argument("--write", action="store_true", help=f"write the table into {GUARANTEES}")
+    options.add_argument("--lines", action="store_true", help="print rows as lines of JSON and nothing else")
     given = options.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ended from outside, we still stop what we started
     _raise_files()
-    began, found = time.monotonic(), []
+    if given.lines:
+        for row in rows(given.only, given.seeds):
+            print(json.dumps(asdict(row)), flush=True)
+        return 0
+    began = time.monotonic()
     print("  ".join(f"{name}: {value}" for name, value in report.machine().items()), flush=True)
-    for row in rows((given.only,) if given.only else PARTS, given.seeds):
-        found.append(row)
-        print(f"  {row.promise:8} {row.fault}: {told(row)}", flush=True)
+    if given.only:
+        found = []
+        for row in rows(given.only, given.seeds):
+            found.append(row)
+            say(row)
+    else:
+        found = every_part(given.seeds)
     print("\n" + table(found))
     for row in found:
         for wrong in row.wrong:

@@ -26,13 +26,16 @@ class Got:
         return self.status == 200 and (self.whole or self.body.rstrip().endswith(b"data: [DONE]"))
 
 
-async def ask(port: int, body: bytes, headers: str = "") -> Got:
+CHAT = "/v1/chat/completions"
+
+
+async def ask(port: int, body: bytes, headers: str = "", path: str = CHAT) -> Got:
     """One call by a plain client that reads until the answer's framing ends, or the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
     call_id, status, head, said = "", 0, "", b""
     try:
         async with asyncio.timeout(PATIENCE_S):
-            writer.write(request(body, headers))
+            writer.write(request(body, headers, path))
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             status = int(head.split()[1])
             call_id = next((line.split(": ")[1] for line in head.split("\r\n") if "x-gateway-call-id" in line), "")
@@ -60,7 +63,7 @@ async def pieces(reader: asyncio.StreamReader, head: str) -> AsyncIterator[bytes
         yield await reader.readexactly(length)
 
 
-def request(body: bytes, headers: str = "") -> bytes:
+def request(body: bytes, headers: str = "", path: str = CHAT) -> bytes:
     """A call's bytes."""
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n{headers}"
+    head = f"POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n{headers}"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body

@@ -1,7 +1,7 @@
-"""G1 and G2: ``kill -9`` of every process at named places, and of ``serve`` amid streams.
+"""G1 and G2: ``kill -9`` of every process at named places and at any moment, and of ``serve`` amid streams.
 
-The processes of one installation run apart, without the supervisor and its back-off, each killed and started again by
-itself while clients go on.
+The processes of one installation mostly run apart, without the supervisor and its back-off, each killed and started
+again by itself while clients go on.
 """
 
 from __future__ import annotations
@@ -11,25 +11,31 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gateway import mark
+from gateway import ledger, mark
 from gateway.paths import Layout
 from tests.e2e.installation import ADMIN_TOKEN, Installation, balanced, eventually
 from tests.fakes.semantic import Plan, semantic
 from tests.faults.client import Got, ask
-from tests.faults.row import Row, share
+from tests.faults.pace import PRICES
+from tests.faults.row import FULL, Row, share
+from tests.journal.makers import SERVE, ids_in, opened, recorded, restarted, whole
 
 PLACES = {
     "serve": (
@@ -53,20 +59,22 @@ class Apart(Installation):
     def prepare(self) -> Apart:
         """Make what the supervisor makes."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        settings = {"server": {"port": self.port}, "data_dir": str(self.data_dir), "admin_token": ADMIN_TOKEN}
-        (self.directory / "gateway.yaml").write_text(yaml.safe_dump(settings | self.settings), "utf-8")
+        settings = {"data_dir": str(self.data_dir), "admin_token": ADMIN_TOKEN} | self.settings
+        settings["server"] = {"port": self.port, **self.settings.get("server", {})}
+        (self.directory / "gateway.yaml").write_text(yaml.safe_dump(settings), "utf-8")
         layout = Layout(self.data_dir)
         layout.create()
         mark.create(layout)
         return self
 
-    def begin(self, role: str, failpoint: str = "") -> subprocess.Popen[bytes]:
+    def begin(self, role: str, failpoint: str = "", index: int = 0) -> subprocess.Popen[bytes]:
         """Start one, armed or not, and wait until it is ready or dead."""
-        ready = self.data_dir / "run" / f"{role}-0.ready"
+        ready = self.data_dir / "run" / f"{role}-{index}.ready"
         ready.unlink(missing_ok=True)
         env = {key: value for key, value in os.environ.items() if not key.startswith(("GATEWAY_", "OPENAI_"))}
         env |= {"GATEWAY_STATE_DIR": str(self.directory / "state"), "GATEWAY_FAILPOINT": failpoint}
-        command = [sys.executable, "-m", "gateway", "role", role, "--config", str(self.directory / "gateway.yaml")]
+        config = str(self.directory / "gateway.yaml")
+        command = [sys.executable, "-m", "gateway", "role", role, "--index", str(index), "--config", config]
         with self.log_file.open("a") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=self.directory)
         eventually(lambda: ready.exists() or process.poll() is not None, f"{role} ready or dead")
@@ -74,56 +82,66 @@ class Apart(Installation):
 
 
 @contextmanager
-def apart() -> Iterator[Apart]:
+def apart(more: Mapping[str, Any] | None = None) -> Iterator[Apart]:
     """An installation in pieces before an upstream."""
     with semantic() as upstream, tempfile.TemporaryDirectory() as directory:
         settings: dict[str, Any] = {
             "redact": {"profile": "fast"},
             "upstreams": [{"name": "fake", "base_url": upstream}],
-            "prices": {"overrides": {"priced": {"input_per_mtok": "2", "output_per_mtok": "8"}}},
+            "prices": PRICES,
         }
-        yield Apart(Path(directory), settings).prepare()
+        yield Apart(Path(directory), settings | dict(more or {})).prepare()
 
 
 def measure(seeds: int) -> Iterator[Row]:
-    """Kills at every place, then amid streams."""
+    """Kills at every place, of several processes of a kind, as openai-python sees the end, and amid streams."""
     yield at_places(seeds, seed=1)
+    yield of_several(share(60, seeds))
+    yield after_done(share(40, seeds))
+    yield every_length(stride=1 if seeds >= FULL else 7)
     yield amid_streams(share(200, seeds))
 
 
 def at_places(times: int, seed: int, places: Mapping[str, Sequence[str]] = PLACES) -> Row:
-    """Each role dies ``times`` times at each of its places, all roles at once, while clients call."""
+    """Each role dies ``times`` times at each of its places, all roles at once, while clients call.
+
+    There are two proxies on the port, of which each dies half of the times.
+    """
     wrong: list[str] = []
     kills: Counter[str] = Counter()
-    with apart() as site:
+    with apart({"server": {"workers": 2}}) as site:
         clients = Clients(site.port, seed)
+        shares = [(role, 0, [*places[role]] * times) for role in places if role != "serve"]
+        deaths = [*places["serve"]] * times
+        shares += [("serve", index, deaths[index::2]) for index in range(2)]
         killers = [
-            threading.Thread(target=_kill, args=(site, role, [*places[role]] * times, seed, kills, wrong), daemon=True)
-            for role in places
+            threading.Thread(target=_kill, args=(site, *share, seed, kills, wrong), daemon=True) for share in shares
         ]
         for killer in killers:
             killer.start()
         asyncio.run(clients.until(lambda: not any(killer.is_alive() for killer in killers)))
-        running = {role: site.begin(role) for role in PLACES}
+        running = [*(site.begin(role) for role in PLACES), site.begin("serve", index=1)]
         try:
-            lost, doubled, more = _verify(site, clients.got)
+            lost, doubled, more = _verify(site, clients.got, clients.rated)
         finally:
-            for role in PLACES:
-                running[role].terminate()
-                running[role].wait(60)
+            for process in running:
+                process.terminate()
+                process.wait(60)
     missing = [place for role in places for place in places[role] if kills[place] < times]
     wrong += [f"never died at {', '.join(missing)}"] if missing else []
     fault = f"kill -9 at {len(kills)} places, {len(clients.got):,} calls"
     return Row("G1", fault, kills.total(), lost, doubled, wrong=tuple((wrong + more)[:5]))
 
 
-def _kill(site: Apart, role: str, places: list[str], seed: int, kills: Counter[str], wrong: list[str]) -> None:
-    chance = random.Random(f"{seed} {role}")
+def _kill(
+    site: Apart, role: str, index: int, places: list[str], seed: int, kills: Counter[str], wrong: list[str]
+) -> None:
+    chance = random.Random(f"{seed} {role} {index}")
     chance.shuffle(places)
     try:
         for place in places:
             count = 1 if place == "recovery.written" else chance.randint(1, COUNTS.get(place, 3))
-            process = site.begin(role, f"{place}@{count}")
+            process = site.begin(role, f"{place}@{count}", index)
             try:
                 code = process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
@@ -140,13 +158,15 @@ def _kill(site: Apart, role: str, places: list[str], seed: int, kills: Counter[s
 
 
 class Clients:
-    """Calls without a break, plain and streamed, some long enough for the live log."""
+    """Calls without a break, plain and streamed, some long enough for the live log, some rated afterwards."""
 
     def __init__(self, port: int, seed: int) -> None:
         self._port = port
         self._chance = random.Random(seed)
         self._numbers = iter(range(1 << 30))
         self.got: list[Got] = []
+        self.rated: list[str] = []
+        """Calls whose rating was acknowledged."""
 
     async def until(self, over: Any) -> None:
         """Call until it is over."""
@@ -159,18 +179,25 @@ class Clients:
             body = plan.request(stream=long or self._chance.random() < 0.5)
             try:
                 self.got.append(await ask(self._port, _json(body)))
+                if self.got[-1].seen and self._chance.random() < 0.2:
+                    await self._rate(self.got[-1].id)
             except ConnectionError:
                 await asyncio.sleep(0.02)  # nobody listens for the moment
             # Fewer than the machine could: what is killed is to come to its places, not to fall behind.
             await asyncio.sleep(0.01)
+
+    async def _rate(self, call_id: str) -> None:
+        answer = await ask(self._port, _json({"id": call_id, "rating": "up"}), path="/v1/feedback")
+        if answer.status == 202:
+            self.rated.append(call_id)
 
 
 def _json(body: Any) -> bytes:
     return json.dumps(body).encode()
 
 
-def _verify(site: Installation, got: Sequence[Got]) -> tuple[int, int, list[str]]:
-    """Lost, doubled, and what else is wrong."""
+def _verify(site: Installation, got: Sequence[Got], rated: Sequence[str] = ()) -> tuple[int, int, list[str]]:
+    """Calls lost, calls doubled, and what else is wrong."""
     ledger = site.settled(eventually(lambda: _accepted(site), "a ledger"))
     calls = site.calls()
     stored = Counter(call["id"] for call in calls)
@@ -183,7 +210,22 @@ def _verify(site: Installation, got: Sequence[Got]) -> tuple[int, int, list[str]
     rows = site.api("/api/costs", group_by="model", interval="hour")["items"]
     wrong += ["cost rows are not the calls'"] if sum(row["calls"] for row in rows) != len(calls) else []
     lost = sum(stored[call_id] == 0 for call_id in seen)
+    unrated = _unrated(site, rated)
+    wrong += [f"{len(unrated)} ratings lost"] if unrated else []
     return lost, sum(times - 1 for times in stored.values()), wrong
+
+
+def _unrated(site: Installation, rated: Sequence[str]) -> set[str]:
+    """Calls whose acknowledged rating does not come; the ledger tells of calls alone, so it is waited for."""
+    missing = set(rated)
+
+    def look() -> bool:
+        missing.difference_update(call["id"] for call in site.calls() if call["scores"])
+        return not missing
+
+    with contextlib.suppress(AssertionError):
+        eventually(look, "ratings", patience_s=20)
+    return missing
 
 
 def _accepted(site: Installation) -> int:
@@ -193,14 +235,152 @@ def _accepted(site: Installation) -> int:
     return 0
 
 
+# -- several of a kind -----------------------------------------------------------------------------------------------
+
+
+def of_several(count: int, seed: int = 3) -> Row:
+    """Any of two proxies, two redactors, their parent and ``work`` dies at any moment, under the supervisor."""
+    chance = random.Random(seed)
+    killed: Counter[str] = Counter()
+    with apart({"server": {"workers": 2}, "redact": {"profile": "fast", "workers": 2}}) as site:
+        site.start()
+        clients = Clients(site.port, seed)
+        killer = threading.Thread(target=_kill_any, args=(site, count, chance, killed), daemon=True)
+        killer.start()
+        try:
+            asyncio.run(clients.until(lambda: not killer.is_alive()))
+            lost, doubled, wrong = _verify(site, clients.got, clients.rated)
+        finally:
+            code = site.stop()
+    wrong += [f"ended with {code}"] if code else []
+    wrong += [f"only {dict(killed)} died"] if killed.total() < count else []
+    fault = f"kill -9 of any of 2 serve, 2 redactors, work, {len(clients.got):,} calls"
+    return Row("G1, G3", fault, killed.total(), lost, doubled, wrong=tuple(wrong[:5]))
+
+
+def _kill_any(site: Installation, count: int, chance: random.Random, killed: Counter[str]) -> None:
+    while killed.total() < count:
+        time.sleep(chance.uniform(0.1, 0.9))  # the moment itself is what is random
+        with contextlib.suppress(OSError):  # one that was killed and is not back yet
+            name, pid = chance.choice(sorted(site.processes().items()))
+            os.kill(pid, signal.SIGKILL)
+            killed[name] += 1
+
+
+# -- the end, as the most used client sees it ------------------------------------------------------------------------
+
+
+def after_done(count: int) -> Row:
+    """``serve`` dies as soon as openai-python has come to the end of a stream: the call is recorded, as complete."""
+    got: list[Got] = []
+    with apart() as site:
+        behind = [site.begin(role) for role in ("redactor", "work")]
+        for number in range(count):
+            serve = site.begin("serve")
+            got.append(_streamed(site, number))
+            serve.kill()
+            serve.wait()
+        serve = site.begin("serve")
+        try:
+            lost, doubled, wrong = _verify(site, got)
+        finally:
+            for process in (serve, *behind):
+                process.terminate()
+                process.wait(60)
+    wrong += [f"{sum(not each.seen for each in got)} streams did not end"] if not all(each.seen for each in got) else []
+    return Row("G1", "kill -9 as openai-python sees [DONE]", count, lost, doubled, wrong=tuple(wrong[:5]))
+
+
+def _streamed(site: Installation, number: int) -> Got:
+    """A stream read to its end by the official client."""
+    import openai
+
+    asked = Plan("word " * 20, 3 + number % 9, pause_ms=20, number=number).request(stream=True)
+    more = {"metadata": asked.pop("metadata")}
+    with openai.OpenAI(base_url=f"{site.base}/v1", api_key="sk-x", max_retries=0, timeout=30) as client:
+        raw = client.chat.completions.with_raw_response.create(**asked, extra_body=more)
+        chunks = list(raw.parse())
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    return Got(raw.headers["x-gateway-call-id"], raw.status_code, text.encode(), whole=text.count("word") == 20)
+
+
+# -- the journal cut -------------------------------------------------------------------------------------------------
+
+
+def every_length(stride: int) -> Row:
+    """A segment cut at every ``stride``-th length: all that had been told durable by then is found, each once."""
+    wrong: list[str] = []
+    lost = runs = 0
+    with tempfile.TemporaryDirectory() as directory:
+        made = Layout(Path(directory) / "made")
+        sizes = asyncio.run(_sizes(Layout(Path(directory) / "first"), made))
+        (segment,) = (made.journal / SERVE).glob("*.open")
+        for length in range(0, segment.stat().st_size + 1, stride):
+            copy = Layout(Path(directory) / "copy")
+            shutil.copytree(made.data_dir, copy.data_dir)
+            os.truncate(copy.journal / SERVE / segment.name, length)
+            restarted(copy)
+            found = Counter(ids_in(copy.journal / SERVE, "*.seg"))
+            told = [call_id for call_id, size in sizes.items() if size <= length]
+            lost += sum(found[call_id] == 0 for call_id in told)
+            wrong += (
+                [f"cut at {length}: {found}"]
+                if found.keys() - sizes.keys() or max(found.values(), default=1) > 1
+                else []
+            )
+            reading = ledger.read(copy)
+            wrong += [] if reading.balanced else [f"cut at {length}: {reading}"]
+            runs += 1
+            shutil.rmtree(copy.data_dir)
+    return Row("G1", f"the journal cut at each of {runs:,} lengths", runs, lost, wrong=tuple(wrong[:5]))
+
+
+async def _sizes(layout: Layout, left: Layout) -> dict[str, int]:
+    """Calls told durable one after the other, each with the size of the segment; ``left`` is what a kill leaves."""
+    journal = await opened(layout)
+    sizes = {}
+    for number in range(8):
+        call_id = f"call-{number}"
+        assert all(await recorded(journal, whole(call_id, answer=b"x" * 20 * number)))
+        (segment,) = (layout.journal / SERVE).glob("*.open")
+        sizes[call_id] = segment.stat().st_size
+    shutil.copytree(layout.data_dir, left.data_dir)
+    await journal.close()
+    return sizes
+
+
 # -- amid streams ----------------------------------------------------------------------------------------------------
 
 
 def amid_streams(count: int) -> Row:
     """``serve`` is killed while streams run: each is there, as far as it had come a quarter of a second before."""
-    chance = random.Random(2)
-    wrong: list[str] = []
+    with ThreadPoolExecutor(2) as two:  # one starts while the other's streams run
+        halves = [*two.map(_amid_streams, (count - count // 2, count // 2), (2, 3))]
+    lost, doubled = sum(half.lost for half in halves), sum(half.doubled for half in halves)
+    wrong = [what for half in halves for what in half.wrong]
+    worst = max(half.worst_ms for half in halves)
+    # A part of 250 ms is told of every 200 ms and then has to reach the disk.
+    wrong += [f"{worst:.0f} ms of an answer were lost"] if worst > TAIL_MS else []
+    fault = f"kill -9 amid {sum(half.killed for half in halves):,} streams"
+    return Row("G2", fault, count, lost, doubled, f"{worst:.0f} ms lost of an answer", tuple(wrong[:5]))
+
+
+@dataclass
+class Amid:
+    """What was seen of streams that a kill cut."""
+
+    killed: int
+    lost: int
+    doubled: int
+    worst_ms: float
+    wrong: list[str]
+
+
+def _amid_streams(count: int, seed: int) -> Amid:
+    chance = random.Random(seed)
     got: list[Got] = []
+    if not count:
+        return Amid(0, 0, 0, 0.0, [])
     with apart() as site:
         behind = [site.begin(role) for role in ("redactor", "work")]
         for number in range(count):
@@ -208,7 +388,7 @@ def amid_streams(count: int) -> Row:
             got += asyncio.run(_cut(site, serve, chance, number))
         serve = site.begin("serve")
         try:
-            lost, doubled, more = _verify(site, got)
+            lost, doubled, wrong = _verify(site, got)
             calls = {call["id"]: site.call(call["id"]) for call in site.calls() if call["ended"] == "killed"}
         finally:
             for process in (serve, *behind):
@@ -225,17 +405,13 @@ def amid_streams(count: int) -> Row:
         kept = _words(call["response"])
         worst = max(worst, (each.body.count(b"word") - kept) * PAUSE_MS)
         wrong += [] if call["request"]["messages"] else ["a killed call without its request"]
-    # A part of 250 ms is told of every 200 ms and then has to reach the disk.
-    wrong += [f"{worst:.0f} ms of an answer were lost"] if worst > TAIL_MS else []
-    killed = sum(not each.seen for each in got)
-    fault = f"kill -9 amid {killed:,} streams"
-    return Row("G2", fault, count, lost, doubled, f"{worst:.0f} ms lost of an answer", tuple((wrong + more)[:5]))
+    return Amid(sum(not each.seen for each in got), lost, doubled, worst, wrong)
 
 
 async def _cut(site: Apart, serve: subprocess.Popen[bytes], chance: random.Random, number: int) -> list[Got]:
     plans = [Plan("word " * 200, 200, pause_ms=PAUSE_MS, number=number * 10 + index) for index in range(6)]
     calls = [asyncio.create_task(ask(site.port, _json(plan.request(stream=True)))) for plan in plans]
-    await asyncio.sleep(0.3 + chance.random())  # the moment itself is what is random
+    await asyncio.sleep(0.3 + 0.5 * chance.random())  # the moment itself is what is random
     serve.kill()
     await asyncio.to_thread(serve.wait)
     return await asyncio.gather(*calls)

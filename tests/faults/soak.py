@@ -112,7 +112,7 @@ def look(site: Installation, began: float) -> Sample | None:
     try:
         exposed = httpx.get(f"{site.base}/metrics", timeout=10, trust_env=False).text
         ledger = site.get("/api/ledger").raise_for_status().json()
-        pids = processes(site)
+        pids = site.processes()
         rss = {name: round(rss_mib(pid), 1) for name, pid in pids.items()}
         files = {name: _files(pid, site.data_dir / "store") for name, pid in pids.items()}
     except (httpx.HTTPError, OSError, ValueError):
@@ -120,15 +120,6 @@ def look(site: Installation, began: float) -> Sample | None:
     at = round(time.monotonic() - began, 1)
     ages = _metric(exposed, "gateway_raw_age_seconds"), _metric(exposed, "gateway_store_behind_seconds")
     return Sample(at, *ages, ledger["stored"], rss, files)
-
-
-def processes(site: Installation) -> dict[str, int]:
-    """The ids of those that carry calls; of the redactor its helpers, the oldest first."""
-    run = site.data_dir / "run"
-    found = {path.stem: int(path.read_text()) for path in run.glob("*-[0-9].pid")}
-    parent = found.pop("redactor-0")
-    helpers = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return found | {f"helper-{number}": int(pid) for number, pid in enumerate(helpers)}
 
 
 def _files(pid: int, store: Path) -> int:
@@ -219,7 +210,7 @@ def _trouble(
             toxic = now + TOXIC_S
         if now >= kill:
             victims = KILLED if now - began < seconds / 3 else KILLED[:2]
-            os.kill(processes(site)[chance.choice(victims)], signal.SIGKILL)
+            os.kill(site.processes()[chance.choice(victims)], signal.SIGKILL)
             kills, kill = kills + 1, kill + KILL_S
         if now >= sample:
             seen = look(site, began)

@@ -1,12 +1,8 @@
-"""The short form of kills, and of arming them."""
+"""The short form of kills."""
 
 from __future__ import annotations
 
-import pytest
-
 from gateway import failpoints
-from gateway.config import failpoint, load
-from gateway.errors import ConfigError
 from tests.faults import kills
 
 FEW = {
@@ -29,15 +25,24 @@ def test_a_stream_that_is_cut_is_kept_as_far_as_it_had_come() -> None:
     assert [what for what in row.wrong if " ms of an answer" not in what] == []
 
 
+def test_nothing_that_was_seen_is_lost_whichever_of_several_processes_dies() -> None:
+    """Two of a kind, under the supervisor."""
+    row = kills.of_several(4)
+    assert row.met, row.wrong
+
+
+def test_done_seen_by_openai_python_means_recorded() -> None:
+    """As complete, though the proxy dies at once."""
+    row = kills.after_done(2)
+    assert row.met, row.wrong
+
+
+def test_a_journal_cut_at_any_length_has_what_was_told_by_then() -> None:
+    """Each once; the ledger closes."""
+    row = kills.every_length(stride=61)
+    assert row.met, row.wrong
+
+
 def test_every_place_is_tried() -> None:
     """None is named that no fault test comes to."""
     assert sorted(failpoints.NAMES) == sorted(place for places in kills.PLACES.values() for place in places)
-
-
-def test_no_place_is_armed_by_mistake() -> None:
-    """It is no setting, and a wrong name is refused."""
-    load(environ={"GATEWAY_FAILPOINT": "journal.synced@3"})
-    assert failpoint({}) == ""
-    for told in ("journal.sinced", "journal.synced@x"):
-        with pytest.raises(ConfigError):
-            failpoints.arm(told)

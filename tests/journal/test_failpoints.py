@@ -40,6 +40,7 @@ def test_no_place_kills_unless_told() -> None:
     assert reached("", *failpoints.NAMES) == (0, list(failpoints.NAMES))
     assert config.failpoint({}) == ""
     assert config.failpoint({"GATEWAY_FAILPOINT": "store.insert@1"}) == "store.insert@1"
+    config.load(environ={"GATEWAY_FAILPOINT": "store.insert@1"})  # it is no setting
 
 
 @pytest.mark.parametrize("told", ["store.insret@1", "store.insert@x", "store.insert@-1", " "])
