@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export RAGAS_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check conformance redaction bench bench-full bench-against faults soak mutants lock clean
+.PHONY: help up demo test test-installations test-rooms check conformance redaction bench bench-full bench-against faults soak mutants lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -21,7 +21,16 @@ demo: $(STAMP) ## send sample traffic through the running gateway
 test: $(STAMP) check ## set up and run every test
 	@.ci/conformance-tools
 	@.ci/redaction-texts
-	$(PY) -m pytest -q
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync test-installations test-rooms
+
+# Side by side: those that start whole gateways wait much, the others compute.
+WHOLE := tests/conformance tests/e2e tests/faults tests/upgrade
+
+test-installations: $(STAMP)
+	$(PY) -m pytest -q $(WHOLE)
+
+test-rooms: $(STAMP)
+	$(PY) -m pytest -q tests $(WHOLE:%=--ignore=%)
 
 check: $(STAMP) ## formatting, lint, types and import rules
 	$(VENV)/bin/ruff format --check gateway evaluators dashboards tests

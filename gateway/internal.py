@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
-from gateway import mark
+from gateway import mark, telemetry
 from gateway.model import Ledger
 from gateway.paths import Layout
 from gateway.store.filters import CallFilter
@@ -21,6 +22,8 @@ from gateway.store.reads import Reads
 BACKLOG = timedelta(days=7)
 """How far back calls are still judged, after the judge was away or its budget used up."""
 MAX_CANDIDATES = 500
+
+log = telemetry.log("internal")
 
 
 def router(reads: Reads, layout: Layout, take_snapshot: Callable[[], Ledger]) -> APIRouter:
@@ -59,10 +62,13 @@ def router(reads: Reads, layout: Layout, take_snapshot: Callable[[], Ledger]) ->
 
     @routes.post("/snapshot")
     def snapshot() -> Response:
+        began = time.monotonic()
         try:
-            return _json(take_snapshot())
+            ledger = take_snapshot()
         except OSError as error:
             raise HTTPException(507, f"no snapshot can be taken: {error.strerror}") from None
+        log.info("snapshot taken", seconds=round(time.monotonic() - began, 3))
+        return _json(ledger)
 
     return routes
 

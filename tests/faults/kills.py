@@ -94,12 +94,12 @@ def apart(more: Mapping[str, Any] | None = None) -> Iterator[Apart]:
 
 
 def measure(seeds: int) -> Iterator[Row]:
-    """Kills at every place, of several processes of a kind, as openai-python sees the end, and amid streams."""
+    """Kills amid streams, at every place, of several processes of a kind, and as openai-python sees the end."""
+    yield amid_streams(share(200, seeds))
     yield at_places(seeds, seed=1)
     yield of_several(share(60, seeds))
     yield after_done(share(40, seeds))
     yield every_length(stride=1 if seeds >= FULL else 7)
-    yield amid_streams(share(200, seeds))
 
 
 def at_places(times: int, seed: int, places: Mapping[str, Sequence[str]] = PLACES) -> Row:
