@@ -1,4 +1,4 @@
-"""G1 and G2: ``kill -9`` of every process at named places and at any moment, and of ``serve`` amid streams.
+"""G1: ``kill -9`` of every process at named places and at any moment.
 
 The processes of one installation mostly run apart, without the supervisor and its back-off, each killed and started
 again by itself while clients go on.
@@ -22,7 +22,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +48,6 @@ COUNTS = {"journal.append": 12, "journal.written": 16, "journal.synced": 12, "li
 """Of places that are come to with every commit, one of the first so many times is chosen; of others one of three."""
 CLIENTS = 8
 PATIENCE_S = 60.0
-TAIL_MS = 250
-PAUSE_MS = 20
 
 
 class Apart(Installation):
@@ -94,8 +91,7 @@ def apart(more: Mapping[str, Any] | None = None) -> Iterator[Apart]:
 
 
 def measure(seeds: int) -> Iterator[Row]:
-    """Kills amid streams, at every place, of several processes of a kind, and as openai-python sees the end."""
-    yield amid_streams(share(200, seeds))
+    """Kills at every place, of several processes of a kind, and as openai-python sees the end."""
     yield at_places(seeds, seed=1)
     yield of_several(share(60, seeds))
     yield after_done(share(40, seeds))
@@ -114,19 +110,16 @@ def at_places(times: int, seed: int, places: Mapping[str, Sequence[str]] = PLACE
         shares = [(role, 0, [*places[role]] * times) for role in places if role != "serve"]
         deaths = [*places["serve"]] * times
         shares += [("serve", index, deaths[index::2]) for index in range(2)]
-        killers = [
-            threading.Thread(target=_kill, args=(site, *share, seed, kills, wrong), daemon=True) for share in shares
-        ]
-        for killer in killers:
-            killer.start()
-        asyncio.run(clients.until(lambda: not any(killer.is_alive() for killer in killers)))
-        running = [*(site.begin(role) for role in PLACES), site.begin("serve", index=1)]
-        try:
-            lost, doubled, more = _verify(site, clients.got, clients.rated)
-        finally:
-            for process in running:
-                process.terminate()
-                process.wait(60)
+        with ThreadPoolExecutor(len(shares)) as killers:  # a process ends with the thread that started it
+            killed = [killers.submit(_kill, site, *share, seed, kills, wrong) for share in shares]
+            asyncio.run(clients.until(lambda: all(killer.done() for killer in killed)))
+            running = [killer.result() for killer in killed]
+            try:
+                lost, doubled, more = verify(site, clients.got, clients.rated)
+            finally:
+                for process in running:
+                    process.terminate()
+                    process.wait(60)
     missing = [place for role in places for place in places[role] if kills[place] < times]
     wrong += [f"never died at {', '.join(missing)}"] if missing else []
     fault = f"kill -9 at {len(kills)} places, {len(clients.got):,} calls"
@@ -135,26 +128,25 @@ def at_places(times: int, seed: int, places: Mapping[str, Sequence[str]] = PLACE
 
 def _kill(
     site: Apart, role: str, index: int, places: list[str], seed: int, kills: Counter[str], wrong: list[str]
-) -> None:
+) -> subprocess.Popen[bytes]:
+    """Have a process die at these places in some order; the one that it is in the end dies of nothing."""
     chance = random.Random(f"{seed} {role} {index}")
     chance.shuffle(places)
-    try:
-        for place in places:
-            count = 1 if place == "recovery.written" else chance.randint(1, COUNTS.get(place, 3))
-            process = site.begin(role, f"{place}@{count}", index)
-            try:
-                code = process.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                wrong.append(f"{place} was not come to {count} times")
-                continue
-            if code == -signal.SIGKILL:
-                kills[place] += 1
-            else:
-                wrong.append(f"{role} ended with {code} at {place}")
-    except Exception as error:
-        wrong.append(f"{role}: {type(error).__name__}: {error}")
+    for place in places:
+        count = 1 if place == "recovery.written" else chance.randint(1, COUNTS.get(place, 3))
+        process = site.begin(role, f"{place}@{count}", index)
+        try:
+            code = process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            wrong.append(f"{place} was not come to {count} times")
+            continue
+        if code == -signal.SIGKILL:
+            kills[place] += 1
+        else:
+            wrong.append(f"{role} ended with {code} at {place}")
+    return site.begin(role, index=index)
 
 
 class Clients:
@@ -178,7 +170,7 @@ class Clients:
             plan = Plan("word " * 20, 10 if long else 2, pause_ms=60 if long else 0, number=next(self._numbers))
             body = plan.request(stream=long or self._chance.random() < 0.5)
             try:
-                self.got.append(await ask(self._port, _json(body)))
+                self.got.append(await ask(self._port, encoded(body)))
                 if self.got[-1].seen and self._chance.random() < 0.2:
                     await self._rate(self.got[-1].id)
             except ConnectionError:
@@ -187,16 +179,16 @@ class Clients:
             await asyncio.sleep(0.01)
 
     async def _rate(self, call_id: str) -> None:
-        answer = await ask(self._port, _json({"id": call_id, "rating": "up"}), path="/v1/feedback")
+        answer = await ask(self._port, encoded({"id": call_id, "rating": "up"}), path="/v1/feedback")
         if answer.status == 202:
             self.rated.append(call_id)
 
 
-def _json(body: Any) -> bytes:
+def encoded(body: Any) -> bytes:
     return json.dumps(body).encode()
 
 
-def _verify(site: Installation, got: Sequence[Got], rated: Sequence[str] = ()) -> tuple[int, int, list[str]]:
+def verify(site: Installation, got: Sequence[Got], rated: Sequence[str] = ()) -> tuple[int, int, list[str]]:
     """Calls lost, calls doubled, and what else is wrong."""
     ledger = site.settled(eventually(lambda: _accepted(site), "a ledger"))
     calls = site.calls()
@@ -249,7 +241,7 @@ def of_several(count: int, seed: int = 3) -> Row:
         killer.start()
         try:
             asyncio.run(clients.until(lambda: not killer.is_alive()))
-            lost, doubled, wrong = _verify(site, clients.got, clients.rated)
+            lost, doubled, wrong = verify(site, clients.got, clients.rated)
         finally:
             code = site.stop()
     wrong += [f"ended with {code}"] if code else []
@@ -282,7 +274,7 @@ def after_done(count: int) -> Row:
             serve.wait()
         serve = site.begin("serve")
         try:
-            lost, doubled, wrong = _verify(site, got)
+            lost, doubled, wrong = verify(site, got)
         finally:
             for process in (serve, *behind):
                 process.terminate()
@@ -347,76 +339,3 @@ async def _sizes(layout: Layout, left: Layout) -> dict[str, int]:
     shutil.copytree(layout.data_dir, left.data_dir)
     await journal.close()
     return sizes
-
-
-# -- amid streams ----------------------------------------------------------------------------------------------------
-
-
-def amid_streams(count: int) -> Row:
-    """``serve`` is killed while streams run: each is there, as far as it had come a quarter of a second before."""
-    with ThreadPoolExecutor(2) as two:  # one starts while the other's streams run
-        halves = [*two.map(_amid_streams, (count - count // 2, count // 2), (2, 3))]
-    lost, doubled = sum(half.lost for half in halves), sum(half.doubled for half in halves)
-    wrong = [what for half in halves for what in half.wrong]
-    worst = max(half.worst_ms for half in halves)
-    # A part of 250 ms is told of every 200 ms and then has to reach the disk.
-    wrong += [f"{worst:.0f} ms of an answer were lost"] if worst > TAIL_MS else []
-    fault = f"kill -9 amid {sum(half.killed for half in halves):,} streams"
-    return Row("G2", fault, count, lost, doubled, f"{worst:.0f} ms lost of an answer", tuple(wrong[:5]))
-
-
-@dataclass
-class Amid:
-    """What was seen of streams that a kill cut."""
-
-    killed: int
-    lost: int
-    doubled: int
-    worst_ms: float
-    wrong: list[str]
-
-
-def _amid_streams(count: int, seed: int) -> Amid:
-    chance = random.Random(seed)
-    got: list[Got] = []
-    if not count:
-        return Amid(0, 0, 0, 0.0, [])
-    with apart() as site:
-        behind = [site.begin(role) for role in ("redactor", "work")]
-        for number in range(count):
-            serve = site.begin("serve")
-            got += asyncio.run(_cut(site, serve, chance, number))
-        serve = site.begin("serve")
-        try:
-            lost, doubled, wrong = _verify(site, got)
-            calls = {call["id"]: site.call(call["id"]) for call in site.calls() if call["ended"] == "killed"}
-        finally:
-            for process in (serve, *behind):
-                process.terminate()
-                process.wait(60)
-    worst = 0.0
-    for each in got:
-        call = calls.get(each.id)
-        if each.seen or not each.id:
-            continue
-        if call is None:
-            lost += 1
-            continue
-        kept = _words(call["response"])
-        worst = max(worst, (each.body.count(b"word") - kept) * PAUSE_MS)
-        wrong += [] if call["request"]["messages"] else ["a killed call without its request"]
-    return Amid(sum(not each.seen for each in got), lost, doubled, worst, wrong)
-
-
-async def _cut(site: Apart, serve: subprocess.Popen[bytes], chance: random.Random, number: int) -> list[Got]:
-    plans = [Plan("word " * 200, 200, pause_ms=PAUSE_MS, number=number * 10 + index) for index in range(6)]
-    calls = [asyncio.create_task(ask(site.port, _json(plan.request(stream=True)))) for plan in plans]
-    await asyncio.sleep(0.3 + 0.5 * chance.random())  # the moment itself is what is random
-    serve.kill()
-    await asyncio.to_thread(serve.wait)
-    return await asyncio.gather(*calls)
-
-
-def _words(response: Any) -> int:
-    """How many pieces of an answer were kept."""
-    return str(response).count("word")

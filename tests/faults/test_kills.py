@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway import failpoints
-from tests.faults import kills
+from tests.faults import kills, streams
 
 FEW = {
     "serve": ("journal.synced", "recovery.written", "journal.rotate"),
@@ -20,7 +20,7 @@ def test_nothing_that_was_seen_is_lost_wherever_a_process_dies() -> None:
 
 def test_a_stream_that_is_cut_is_kept_as_far_as_it_had_come() -> None:
     """As far as a quarter of a second before, which is told and not asserted here."""
-    row = kills.amid_streams(2)
+    row = streams.amid_streams(2)
     assert (row.lost, row.doubled) == (0, 0)
     assert [what for what in row.wrong if " ms of an answer" not in what] == []
 
