@@ -41,6 +41,14 @@ class Deadline:
     def running(self) -> Iterator[None]:
         """Count from now. On the main thread an alarm stops even a single long match; elsewhere only checks do."""
         self._until = time.monotonic() + self._seconds
+        try:
+            with self._alarm():
+                yield
+        finally:
+            self._until = float("inf")
+
+    @contextlib.contextmanager
+    def _alarm(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from gateway import internal, mark
+from gateway.model import Ledger
 from gateway.paths import Layout
 
 PATHS = ("/internal/judge/candidates", "/internal/judge/spend", "/internal/resolve?id=x")
@@ -25,6 +27,7 @@ class Asked:
     def __init__(self) -> None:
         self.spend = SimpleNamespace(calls=3, spend=Decimal("0.000000000300"), unpriced=1)
         self.candidates: list[tuple[float, int, datetime]] = []
+        self.full = False
 
     def judge_candidates(self, sample: float, limit: int, since: datetime) -> list[Any]:
         self.candidates.append((sample, limit, since))
@@ -37,6 +40,11 @@ class Asked:
 
     def resolve(self, ref: str) -> str | None:
         return "c1" if ref == "known" else None
+
+    def snapshot(self) -> Ledger:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return Ledger(accepted=3, stored=1, raw=1, outbox=1, quarantined=0, shed=0)
 
 
 @pytest.fixture
@@ -58,7 +66,7 @@ def layout(tmp_path: Path) -> Layout:
 def client(asked: Asked, layout: Layout) -> Iterator[TestClient]:
     """One of our own processes."""
     app = FastAPI()
-    app.include_router(internal.router(asked, layout))  # type: ignore[arg-type]
+    app.include_router(internal.router(asked, layout, asked.snapshot))  # type: ignore[arg-type]
     with TestClient(app, headers={mark.HEADER: mark.read(layout)}) as client:
         yield client
 
@@ -112,3 +120,12 @@ def test_resolve(client: TestClient) -> None:
     """A call's id, or null."""
     assert client.get("/internal/resolve", params={"id": "known"}).json() == {"call_id": "c1"}
     assert client.get("/internal/resolve", params={"id": "unknown"}).json() == {"call_id": None}
+
+
+def test_a_snapshot_is_taken_for_our_own_processes_alone(client: TestClient, asked: Asked) -> None:
+    """It answers the ledger of the copy; a full disk is told as such."""
+    answer = client.post("/internal/snapshot")
+    assert (answer.status_code, answer.json()["raw"]) == (200, 1)
+    asked.full = True
+    assert client.post("/internal/snapshot").status_code == 507
+    assert client.post("/internal/snapshot", headers={mark.HEADER: "wrong"}).status_code == 404
