@@ -142,8 +142,20 @@ def _is_name(name: bytes) -> bool:
 
 def reading(page: bytes) -> tuple[int, int, int]:
     """Accepted, shed and rotated calls from the first bytes of a counters file; zeros when it is none."""
-    if len(page) < _ROTATION + _ROTATED.size or not page.startswith(_MAGIC):
+    if not _is_page(page):
         return 0, 0, 0
     accepted = _COUNT.unpack_from(page, _ACCEPTED)[0]
     shed = _COUNT.unpack_from(page, _SHED)[0] + _COUNT.unpack_from(page, _SHED_LATE)[0]
     return accepted, shed, _ROTATED.unpack_from(page, _ROTATION)[2]
+
+
+def last_rotation(page: bytes) -> tuple[int, int]:
+    """The number of the segment counted last, and its calls, from the same bytes."""
+    if not _is_page(page):
+        return 0, 0
+    sequence, calls, _ = _ROTATED.unpack_from(page, _ROTATION)
+    return sequence, calls
+
+
+def _is_page(page: bytes) -> bool:
+    return len(page) >= _ROTATION + _ROTATED.size and page.startswith(_MAGIC)

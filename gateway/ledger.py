@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.control import QUARANTINED, STORED
-from gateway.counters import reading
+from gateway.counters import last_rotation, reading
 from gateway.model import Ledger
 from gateway.outbox import calls_of
 from gateway.paths import Layout
@@ -91,10 +91,11 @@ def _read(layout: Layout) -> Ledger:
     accepted = shed = raw = 0
     for path in layout.journal.glob("*/counters"):
         with contextlib.suppress(OSError), path.open("rb") as file:
-            one, gone, rotated = reading(file.read(64))
+            page = file.read(64)
+            one, gone, rotated = reading(page)
             accepted += one
             shed += gone
-            raw += one - gone - rotated
+            raw += one - gone - rotated + _unnamed(path.parent, page)
     segments = list(layout.journal.glob("*/*.seg"))
     raw += sum(calls_of(path) for path in segments)
     raw += sum(_unfinished(path, layout) for path in layout.journal.glob("*/*.spent"))
@@ -108,6 +109,12 @@ def _read(layout: Layout) -> Ledger:
         quarantined=broken + _quarantined(layout, segments),
         shed=shed,
     )
+
+
+def _unnamed(worker: Path, page: bytes) -> int:
+    """Calls of a segment that is counted as closed and still to get its name, which tells how many they are."""
+    sequence, calls = last_rotation(page)
+    return calls if (worker / f"{sequence:012d}.open").exists() else 0
 
 
 def _unfinished(spent: Path, layout: Layout) -> int:

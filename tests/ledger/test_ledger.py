@@ -121,6 +121,14 @@ def test_a_reading_that_moved_is_taken_again(layout: Layout, monkeypatch: pytest
     assert moved.is_set()
 
 
+def test_a_segment_that_is_counted_and_still_to_get_its_name_is_raw(layout: Layout) -> None:
+    """Its count goes to disk before its name does, which may take a while; a reading then closes all the same."""
+    filled(layout, whole("a"), whole("b"))
+    (closed,) = (layout.journal / SERVE).glob("*.seg")
+    closed.rename(closed.with_name(f"{closed.name.split('-')[0]}.open"))
+    assert (balanced(layout).accepted, balanced(layout).raw) == (2, 2)
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", b"LGC1", os.urandom(SIZE)])
 def test_foreign_counters_count_nothing(layout: Layout, content: bytes) -> None:
     """A file that is none reads as zeros, whole or short."""
