@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import threading
 from collections import Counter
 from functools import partial
@@ -14,6 +15,7 @@ import pytest
 from gateway import snapshot
 from gateway.control import Control
 from gateway.journal import Segments
+from gateway.journal.files import COUNTERS
 from gateway.loader import Loader
 from gateway.moves import moving, still
 from gateway.outbox import Outbox
@@ -171,6 +173,26 @@ def test_a_copy_of_a_journal_being_written_has_what_was_told(layout: Layout, rot
     finally:
         process.kill()
         process.join()
+
+
+def test_a_journal_that_closed_a_segment_while_it_was_copied_is_copied_again(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the copy would count calls of a segment that it had not seen."""
+    filled(layout, whole("a"))
+    real = shutil.copy2
+    closed = threading.Event()
+
+    def copy2(source: Path, target: Path) -> object:
+        if source.name == COUNTERS and not closed.is_set():
+            closed.set()
+            filled(layout, whole("b"))
+        return real(source, target)
+
+    monkeypatch.setattr(shutil, "copy2", copy2)
+    assert snapshot.take(layout, kept).raw == 2
+    assert closed.is_set()
+    assert sorted(ids_in(layout.snapshot / "journal" / "serve-0", "*.seg")) == ["a", "b"]
 
 
 def test_a_copy_has_what_waits_for_the_store_and_what_is_counted(layout: Layout) -> None:
