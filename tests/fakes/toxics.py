@@ -122,6 +122,7 @@ class _Connection:
                 writer.write_eof()
         finally:
             receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
 
     def _sliced(self, data: bytes, stream: str) -> Iterator[bytes]:
         toxic = next(iter(self._proxy.of(stream, "slicer")), None)
