@@ -115,9 +115,9 @@ class Outbox:
         return [Batch(path) for _, _, path in sorted(found)]
 
     def bytes(self) -> int:
-        """Bytes on disk."""
+        """Bytes on disk that wait for the store. Drafts do not count: a segment is not to wait for its own."""
         total = 0
-        for path in self._directory.iterdir():
+        for path in self._directory.glob("*.batch"):
             with contextlib.suppress(FileNotFoundError):
                 total += path.stat().st_size
         return total

@@ -14,6 +14,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from gateway import backlog, metrics, telemetry
 from gateway.backlog import Helpers
 from gateway.config import Config, Profile, state_dir
@@ -36,6 +38,8 @@ MAX_ATTEMPTS = 3
 GROUP = 16
 GROUP_BYTES = 1 << 20
 """Calls, and bytes of them, that are read ahead together."""
+DRAFT_CHARS = 16 << 20
+"""How much clean text is held before it is written down."""
 IDLE_S = 0.1
 DRAIN_S = 25.0
 WATCHDOG_GRACE_S = 15.0
@@ -93,7 +97,7 @@ class Worker:
         age = max(0.0, self._clock() - lease.created_at)
         expired = age > self._config.journal.max_age
         textless = expired or backlog.withheld(self._config.redact, age)
-        items: list[Clean] = []
+        results = _Results(lease)
         for group in _groups(lease.entries()):
             if self._reads_ahead and not lease.crashed and not textless:
                 lease.attempt(group[0][0])
@@ -106,12 +110,10 @@ class Worker:
                     lease.quarantine(index)
                     continue
                 self._watchdog.begin()
-                items.append(self._clean(entry, age, expired=expired))
+                item = self._clean(entry, age, expired=expired)
                 self._watchdog.end()
-        lease.commit(items)
-        for item in items:
-            if isinstance(item, Record):
-                _count(item)
+                results.add(item)
+        results.commit()
 
     def _read_ahead(self, entries: Sequence[Whole], age: float) -> None:
         """Let each profile's model read the new texts of several calls together, where it has one."""
@@ -156,6 +158,35 @@ def _groups(entries: Iterable[tuple[int, Whole | Note | Broken]]) -> Iterator[li
         size += length
     if group:
         yield group
+
+
+class _Results:
+    """What became of a segment: written down as it comes to much, counted once it is handed over."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._items: list[Clean] = []
+        self._chars = 0
+        self._drafted: list[Record] = []
+
+    def add(self, item: Clean) -> None:
+        """Take a result. Raises ``OSError`` when there is no room to write down those before it."""
+        self._items.append(item)
+        self._chars += len(item.request) + len(item.response) if isinstance(item, Record) else len(item.why)
+        if self._chars > DRAFT_CHARS:
+            self._lease.draft(self._items)
+            self._drafted += [replace(record, request="", response="") for record in _records(self._items)]
+            self._items, self._chars = [], 0
+
+    def commit(self) -> None:
+        """Hand all over. Raises ``OSError``; then nothing has happened yet."""
+        self._lease.commit(self._items)
+        for record in (*self._drafted, *_records(self._items)):
+            _count(record)
+
+
+def _records(items: Iterable[Clean]) -> Iterator[Record]:
+    return (item for item in items if isinstance(item, Record))
 
 
 def _count(record: Record) -> None:

@@ -28,6 +28,7 @@ UNSYNCED_AFTER_S = 0.5
 SWEEP_S = 0.05
 RELAXED_S = 0.05
 ROTATE_BYTES = 64 << 20
+"""Of what was captured, not of the file, which is packed: a redactor has to hold what it unpacks."""
 ROTATE_CALLS = 1000
 QUEUE_BYTES = 256 << 20
 COMMIT_BYTES = 8 << 20
@@ -80,6 +81,7 @@ class Journal:
         self._live = LiveLog(directory, key, first)
         self._segment: Appender | None = None
         self._segment_calls = 0
+        self._segment_bytes = 0
         self._segment_began = 0.0
         self._sequence = first
         self._measured_at = 0.0
@@ -290,8 +292,10 @@ class Journal:
         with metrics.commit.time():
             durable = self._append(entries)
         failpoints.reach("journal.synced")
+        size = sum(size for _, _, size in batch)
         if durable:
             self._segment_calls += len(calls)
+            self._segment_bytes += size
             # Before this segment can be closed: else a crash would bring the call back a second time.
             with contextlib.suppress(OSError):
                 self._live.close(calls)
@@ -299,7 +303,6 @@ class Journal:
             self._shed(calls)
             metrics.shed.labels("disk").inc(len(calls))
         futures = [future for _, future, _ in batch if future is not None]
-        size = sum(size for _, _, size in batch)
         self._tell(self._resolve, futures, size, durable)
         self._rotate_if_due()
 
@@ -337,7 +340,7 @@ class Journal:
         if segment is None:
             return
         aged = time.monotonic() - self._segment_began >= self._rotate_after
-        if not (now or aged or segment.size > ROTATE_BYTES or self._segment_calls >= ROTATE_CALLS):
+        if not (now or aged or self._segment_bytes > ROTATE_BYTES or self._segment_calls >= ROTATE_CALLS):
             return
         self._live.settle()
         segment.close()
@@ -349,7 +352,7 @@ class Journal:
             log.warning("segment not closed; the next start does it", error=error)
         failpoints.reach("journal.rotated")
         self._sequence += 1
-        self._segment_calls = 0
+        self._segment_calls = self._segment_bytes = 0
 
     def _measure(self) -> None:
         """About once a second: is there room?"""

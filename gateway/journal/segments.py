@@ -7,6 +7,8 @@ The hand-over of a segment is four steps, each safe to be cut off by a crash:
 3. the batch gets its name (``.batch``), and the store may take it,
 4. the spent segment is removed, and with it the key that opens it.
 
+Much text makes several batches of one segment, each written before the next is begun; they are handed over together.
+
 Who finds a ``.spent`` segment that nobody holds does the steps left. A lease is a lock that ends with its holder.
 """
 
@@ -58,10 +60,13 @@ class Lease:
         self._layout = layout
         self._contents: Contents = read(path, key)
         self._quarantined: set[int] = set()
+        self._drafts: list[str] = []
+        self._drafted = 0
         self._attempts_path = path.with_suffix(".try")
         self._crashes = _crashes(self._attempts_path)
         self._attempts: int | None = None
         self._attempts_before = 0
+        self._running = False
 
     def entries(self) -> Iterator[tuple[int, Finished | Broken]]:
         """Every entry with its place in the segment; what does not open comes as ``Broken``."""
@@ -81,7 +86,9 @@ class Lease:
         if self._attempts is None:
             self._attempts = os.open(self._attempts_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             self._attempts_before = os.fstat(self._attempts).st_size
+        if not self._running:
             os.write(self._attempts, _ATTEMPT.pack(_RUN))
+            self._running = True
         os.write(self._attempts, _ATTEMPT.pack(index))
         return self._crashes.get(index, 0) + 1
 
@@ -89,13 +96,26 @@ class Lease:
         """Give up on this run for a reason that is no entry's fault, a full disk say: it is not counted as a crash."""
         if self._attempts is not None:
             os.ftruncate(self._attempts, self._attempts_before)
+            self._running = False
 
     def quarantine(self, index: int) -> None:
         """Put an entry aside, sealed as it is, when the segment is committed."""
         self._quarantined.add(index)
 
+    def draft(self, items: Sequence[Clean]) -> None:
+        """Write results down before the others are there, so that not all are in memory at once. Raises ``OSError``."""
+        self.forgive()  # whatever ends this process in here is no entry's fault
+        calls = sum(isinstance(item, Record) for item in items)
+        name = batch_name(f"{self._batch}-{len(self._drafts)}" if self._drafts else self._batch, calls)
+        write(provisional(self._layout.outbox, name), items)
+        self._drafts.append(name)
+        self._drafted += calls
+
     def commit(self, items: Sequence[Clean]) -> None:
-        """Hand the results over and be done with the segment. Raises ``OSError``; then nothing has happened yet."""
+        """Hand over these results and those drafted, and be done with the segment.
+
+        Raises ``OSError``; then nothing has happened yet.
+        """
         self.forgive()  # whatever ends this process from here on is no entry's fault
         with moving(self._layout):
             self._hand_over(items)
@@ -103,33 +123,35 @@ class Lease:
 
     def _hand_over(self, items: Sequence[Clean]) -> None:
         failpoints.reach("segment.redacted")
-        calls = sum(isinstance(item, Record) for item in items)
-        missing = self.calls - calls
+        if items:
+            self.draft(items)
+        missing = self.calls - self._drafted
         # What a run that was cut off put aside, this one may have worked off.
         for earlier in self._layout.quarantine.glob(f"{self._batch}-*.sealed"):
             earlier.unlink()
         if missing > 0 or self._quarantined:
             self._put_aside(missing)
-        batch = batch_name(self._batch, calls)
         outbox = self._layout.outbox
-        if items:
-            write(provisional(outbox, batch), items)
         failpoints.reach("segment.drafted")
         # A draft of a run that was cut off may hold another number of calls, and so have another name.
         for draft in _drafts(self._path, self._segment, outbox):
-            if not items or draft.stem != batch:
+            if draft.stem not in self._drafts:
                 draft.unlink()
+        batches, self._drafts = self._drafts, []
         spent = self._path.with_suffix(".spent")
         self._path.rename(spent)
         sync_directory(spent.parent)
         failpoints.reach("segment.spent")
-        if items:
+        for batch in batches:
             publish(outbox, batch)
         failpoints.reach("segment.published")
         _remove(spent)
 
     def release(self) -> None:
-        """Let go of the segment."""
+        """Let go of the segment; what was drafted of it and not handed over goes, or a full disk would stay full."""
+        for name in self._drafts:
+            provisional(self._layout.outbox, name).unlink(missing_ok=True)
+        self._drafts = []
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1

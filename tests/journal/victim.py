@@ -70,8 +70,8 @@ def die_before_change(directory: Path, count: int) -> None:
     sys.addaudithook(hook)
 
 
-def hand_over(data_dir: Path, die_at: int | None, quarantine: frozenset[int] = frozenset()) -> None:
-    """Lease the oldest segment and commit it."""
+def hand_over(data_dir: Path, die_at: int | None, quarantine: frozenset[int] = frozenset(), together: int = 2) -> None:
+    """Lease the oldest segment and commit it, so many results to a batch."""
     layout = Layout(data_dir)
     if die_at is not None:
         die_before_change(data_dir, die_at)
@@ -84,6 +84,9 @@ def hand_over(data_dir: Path, die_at: int | None, quarantine: frozenset[int] = f
             lease.quarantine(index)
         else:
             items.append(clean(entry))
+        if len(items) == together:
+            lease.draft(items)
+            items = []
     lease.commit(items)
 
 

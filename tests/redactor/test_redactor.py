@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
+from gateway import redactor as redacting
 from gateway.config import Config
 from gateway.identity import Pseudonyms
 from gateway.journal import Lease, Segments
@@ -93,6 +95,16 @@ def only(items: list[Record | Score]) -> Record:
     return record
 
 
+def tokens_out() -> float:
+    """Those of answers, as the metrics count them."""
+    return sum(
+        sample.value
+        for metric in REGISTRY.collect()
+        for sample in metric.samples
+        if sample.name == "gateway_tokens_total" and sample.labels["kind"] == "output"
+    )
+
+
 def assert_withheld(record: Record) -> None:
     """No text, but every number."""
     assert (record.request, record.response) == (WITHHELD, WITHHELD)
@@ -113,6 +125,19 @@ def test_a_planted_value_is_gone_from_what_is_handed_over(layout: Layout, redact
         "request.messages[].content",
         "response.choices[].message.content",
     }
+
+
+def test_much_text_of_a_segment_makes_several_batches(
+    layout: Layout, redactor: Redactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that not all of it is in memory at once; each call is in one of them, and counted."""
+    monkeypatch.setattr(redacting, "DRAFT_CHARS", 1_000)
+    before = tokens_out()
+    filled(layout, *(chat(ids(number), TEXT * 20) for number in range(5)))
+    assert sorted(item.id for item in work(layout, redactor)) == [ids(number) for number in range(5)]
+    assert len(Outbox(layout.outbox).pending()) == 5
+    assert balanced(layout).outbox == 5
+    assert tokens_out() - before == 5 * 7
 
 
 def test_a_broken_recogniser_withholds_that_call_alone(layout: Layout, redactor: Redactor) -> None:
