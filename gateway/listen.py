@@ -237,7 +237,8 @@ class Cycle(RequestResponseCycle):
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
         body, self.body = bytes(self.body), bytearray()
-        self.flow.resume_reading()  # even after the last piece, else a client's leaving would go unnoticed
+        if not self.more_body:
+            self.flow.resume_reading()  # else a client's leaving would go unnoticed
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
 

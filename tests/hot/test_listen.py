@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from uvicorn._types import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
 from gateway.listen import Deadlines, Listener
 from gateway.raw import Ended
@@ -134,6 +137,57 @@ async def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
         assert (await read_answer(reader)).body == b"3"
         assert await reader.read() == b""
         writer.close()
+
+
+class Wire(asyncio.Transport):
+    """A connection that only tells whether it is read from."""
+
+    reading = True
+
+    def pause_reading(self) -> None:
+        """Nothing comes from now on."""
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        """What comes is handed on."""
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        """Never."""
+        return False
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+async def test_of_an_upload_only_what_was_asked_for_is_read() -> None:
+    """Beside the piece on its way nothing waits in memory; after the last, reading tells when the client leaves."""
+    asked: list[Callable[[], Awaitable[ASGIReceiveEvent]]] = []
+    stopped = asyncio.Event()
+
+    async def app(_scope: Scope, receive: ASGIReceiveCallable, _send: ASGISendCallable) -> None:
+        asked.append(receive)
+        await stopped.wait()
+
+    state = ServerState()
+    listener = Listener(Config(app, log_config=None), state, {}, asyncio.get_running_loop())
+    wire = Wire()
+    listener.connection_made(wire)
+    listener.data_received(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 200000\r\n\r\n" + bytes(100_000))
+    await asyncio.sleep(0)
+    (receive,) = asked
+    assert not wire.reading
+    assert len((await receive())["body"]) == 100_000  # type: ignore[typeddict-item]
+    assert not wire.reading
+    following = asyncio.ensure_future(receive())
+    await asyncio.sleep(0)
+    assert wire.reading
+    listener.data_received(bytes(100_000))
+    assert len((await following)["body"]) == 100_000  # type: ignore[typeddict-item]
+    assert wire.reading
+    stopped.set()
+    listener.connection_lost(None)
+    await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
 async def test_http_1_0_clients_get_no_chunks(tmp_path: Path) -> None:
