@@ -58,10 +58,14 @@ class Capture:
         if room and self._tail is None:
             self._head += data[:room]
             data = data[room:]
+        if len(data) >= TAIL_BYTES:
+            # A piece as long as the tail takes its place: both together would be twice what is kept of each answer.
+            self.dropped = self.dropped or bool(self._tail) or len(data) > TAIL_BYTES
+            self._tail = bytearray(data[-TAIL_BYTES:])
+            return
         if self._tail is None:
             self._tail = bytearray()
-        self._tail += data[-TAIL_BYTES:] if len(data) > TAIL_BYTES else data
-        self.dropped = self.dropped or len(data) > TAIL_BYTES
+        self._tail += data
         if len(self._tail) > 2 * TAIL_BYTES:
             del self._tail[:-TAIL_BYTES]
             self.dropped = True
