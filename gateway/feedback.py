@@ -78,7 +78,11 @@ class Feedback:
             raise RequestRefused(
                 503, "The gateway's journal is full.", type="server_error", code="journal_full", retry_after_s=5
             )
-        await self._journal.put(note)
+        if not await self._journal.put(note):
+            # Perhaps it is kept all the same: sent again it takes its own place.
+            raise RequestRefused(
+                503, "The feedback could not be kept.", type="server_error", code="journal_failed", retry_after_s=5
+            )
         call_id = await self._relay.resolve(note.target, mark.read(self._layout), RESOLVE_S)
         await _json(send, 202, {"id": note.id, "call_id": call_id}, cross_origin)
 

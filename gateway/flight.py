@@ -252,6 +252,7 @@ class Flights:
                     status=flight.status,
                     data=flight.capture.fresh(),
                     size=flight.size - flight.told,
+                    at=flight.told,
                     content_type=flight.content_type,
                     content_encoding=flight.content_encoding,
                     first_byte=flight.first_byte,

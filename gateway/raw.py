@@ -149,12 +149,16 @@ class Opened(msgspec.Struct, frozen=True, tag="open"):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, tag="part"):
-    """Live entry: the bytes of an answer that came since the last tick. ``size`` counts those captured or not."""
+    """Live entry: the bytes of an answer that came since the last tick. ``size`` counts those captured or not.
+
+    ``at`` is how many bytes came before, by which a part that is missing shows; -1 in parts of before it was told.
+    """
 
     id: str
     status: int
     data: bytes
     size: int
+    at: int = -1
     content_type: str = ""
     content_encoding: str = ""
     first_byte: int | None = None

@@ -23,6 +23,13 @@ def encode(entry: Finished | Live) -> tuple[int, bytes]:
     return kind, _encoder.encode(entry)
 
 
+def size_of(entry: Finished) -> int:
+    """About how many bytes an entry holds in memory."""
+    if isinstance(entry, Whole):
+        return len(entry.call.body) + len(entry.reply.head) + len(entry.reply.tail) + 512
+    return len(entry.why) + 512
+
+
 def finished(plain: bytes) -> Finished:
     """An entry of a segment. Raises ``SealBroken`` for what is none."""
     try:

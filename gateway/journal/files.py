@@ -21,6 +21,11 @@ from gateway.installkey import InstallKey
 from gateway.journal.seal import HEADER_BYTES, Frame, Seal, frames, sound_length
 
 COUNTERS = "counters"
+ROTATE_BYTES = 64 << 20
+"""What a segment may hold of what was captured. Not the size of its file, which is packed: who reads it unpacks it."""
+ROTATE_CALLS = 1000
+COMMIT_BYTES = 8 << 20
+"""What is encoded and sealed in one piece, unless one entry is larger."""
 MAX_DIGITS = 18
 """Of a segment's number: it fits the counters' page."""
 
@@ -44,14 +49,18 @@ class Appender:
             path.unlink()
             raise
 
-    def append(self, entries: Sequence[tuple[int, bytes]]) -> None:
-        """Write entries (kind, plain text) in one piece and wait until they are on disk. Raises ``OSError``."""
+    def append(self, entries: Sequence[tuple[int, bytes]]) -> list[int]:
+        """Write entries (kind, plain text) in one piece and wait until they are on disk; answers their sizes there.
+
+        Raises ``OSError``.
+        """
         sealed = []
         for kind, plain in entries:
             # A number is never used again, not even after a write that failed: it is the nonce.
             sealed.append(self._seal.close(self._index, kind, plain))
             self._index += 1
         self._write(b"".join(sealed))
+        return [len(frame) for frame in sealed]
 
     def close(self) -> None:
         """Close the file."""

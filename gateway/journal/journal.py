@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import threading
 import time
@@ -18,26 +19,25 @@ from pathlib import Path
 from gateway import failpoints, metrics, telemetry
 from gateway.counters import Counters
 from gateway.installkey import InstallKey
-from gateway.journal.entries import Finished, Live, encode
-from gateway.journal.files import COUNTERS, Appender
+from gateway.journal.entries import Finished, Live, encode, size_of
+from gateway.journal.files import COMMIT_BYTES, COUNTERS, ROTATE_BYTES, ROTATE_CALLS, Appender
 from gateway.journal.live import LiveLog, id_of
 from gateway.journal.recovery import close_segment, recover
 from gateway.raw import Call, Closed, Opened, Part, Whole
 
-UNSYNCED_AFTER_S = 0.5
-SWEEP_S = 0.05
-RELAXED_S = 0.05
-ROTATE_BYTES = 64 << 20
-"""Of what was captured, not of the file, which is packed: a redactor has to hold what it unpacks."""
-ROTATE_CALLS = 1000
+UNSYNCED_AFTER_S, SWEEP_S = 0.45, 0.05
+"""Together the half second that an end waits at the most."""
+RELAXED_S = 0.03
+"""How long a record waits for others before it is written, of the 50 ms that it may take."""
 QUEUE_BYTES = 256 << 20
-COMMIT_BYTES = 8 << 20
-"""What is encoded and sealed in one piece, unless one entry is larger."""
 LIVE_BYTES = 16 << 20
 """How much of open calls' answers may wait for the live log."""
 RESERVE_BYTES, RESERVE_PARTS = 64 << 20, 20
 """A disk is low with fewer bytes free than these, or than that part of it where it is small."""
+PROBE_BYTES = 4096
 IDLE_S = 1.0
+LIVE_S = 0.05
+"""How long the live log may wait behind commits, which on a slow disk under load follow each other without a break."""
 
 log = telemetry.log("journal")
 Waiting = tuple[Finished, "asyncio.Future[bool] | None", int]
@@ -85,6 +85,9 @@ class Journal:
         self._segment_began = 0.0
         self._sequence = first
         self._measured_at = 0.0
+        self._live_at = self._refused_at = 0.0
+        self._refused: dict[str, Opened] = {}
+        self._unclosed: deque[tuple[Path, int]] = deque()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     @classmethod
@@ -155,7 +158,7 @@ class Journal:
             self._shed_now(entry, opened=opened)
             future.set_result(False)
             return future
-        size = _size(entry)
+        size = size_of(entry)
         self._queued_bytes += size
         if not self._strict:
             future.set_result(True)
@@ -263,6 +266,11 @@ class Journal:
         while batch := self._batch():
             self._commit(batch)
             done.update(entry.call.id for entry, _, _ in batch if isinstance(entry, Whole))
+            if time.monotonic() - self._live_at > LIVE_S:
+                # What lies there of the calls that are done was put before their end: none of it comes later.
+                self._write_live(done)
+                self._measure()
+                done.clear()
         self._write_live(done)
 
     def _batch(self) -> list[Waiting]:
@@ -274,17 +282,35 @@ class Journal:
         return batch
 
     def _write_live(self, done: set[str]) -> None:
-        """Write what waits for the live log, but not of calls that came to their end in this very turn."""
+        """Write what waits for the live log, but not of calls that came to their end in this very turn.
+
+        A beginning that finds no room is written a second later; a part that finds none is missing, and that shows.
+        """
+        now = self._live_at = time.monotonic()
         live: list[Live] = []
+        if now - self._refused_at > IDLE_S:
+            live += self._refused.values()
+            self._refused.clear()
         while self._live_queue:
             live.append(self._live_queue.popleft())
         shed = {entry.id for entry in live if isinstance(entry, Closed)}
+        over = done | shed
+        for call_id in self._refused.keys() & over:
+            del self._refused[call_id]
         failpoints.reach("live.write")
-        with contextlib.suppress(OSError):
-            self._live.write([entry for entry in live if id_of(entry) not in done | shed])
+        kept = [entry for entry in live if id_of(entry) not in over]
+        try:
+            self._live.write(kept)
+        except OSError:
+            self._write_later([entry for entry in kept if isinstance(entry, Opened)])
         if size := sum(len(entry.data) for entry in live if isinstance(entry, Part)):
             self._tell(self._live_written, size)
         self._shed(shed)
+
+    def _write_later(self, beginnings: Sequence[Opened]) -> None:
+        if beginnings:
+            self._refused_at = time.monotonic()
+            self._refused.update((entry.call.id, entry) for entry in beginnings)
 
     def _commit(self, batch: list[Waiting]) -> None:
         entries = [entry for entry, _, _ in batch]
@@ -324,11 +350,12 @@ class Journal:
     def _append(self, entries: Sequence[Finished]) -> bool:
         try:
             if self._segment is None:
+                self._close_again()
                 self._segment = Appender(self._directory / f"{self._sequence:012d}.open", self._key)
                 self._segment_began = time.monotonic()
             failpoints.reach("journal.append")
             self._segment.append([encode(entry) for entry in entries])
-        except OSError as error:
+        except (OSError, MemoryError, ValueError) as error:  # what cannot be encoded either is counted, not lost
             log.warning("journal write failed", error=error, entries=len(entries))
             self._writable = False
             return False
@@ -342,23 +369,40 @@ class Journal:
         aged = time.monotonic() - self._segment_began >= self._rotate_after
         if not (now or aged or self._segment_bytes > ROTATE_BYTES or self._segment_calls >= ROTATE_CALLS):
             return
-        self._live.settle()
+        self._write_later(self._live.settle())
         segment.close()
         failpoints.reach("journal.rotate")
         self._segment = None
         try:
             close_segment(segment.path, self._sequence, self._segment_calls, self._counters)
         except OSError as error:
-            log.warning("segment not closed; the next start does it", error=error)
+            log.warning("segment not closed; it is tried again", error=error)
+            self._unclosed.append((segment.path, self._segment_calls))
         failpoints.reach("journal.rotated")
         self._sequence += 1
         self._segment_calls = self._segment_bytes = 0
+
+    def _close_again(self) -> None:
+        """Close what could not be closed, as the next one: numbers only grow. Only while none is being written."""
+        while self._unclosed and self._segment is None:
+            path, calls = self._unclosed[0]
+            try:
+                path = path.rename(path.with_name(f"{self._sequence:012d}.open"))
+                self._unclosed[0] = path, calls
+                self._sequence += 1
+                close_segment(path, self._sequence - 1, calls, self._counters)
+            except FileNotFoundError:
+                pass  # it had got its name, and only that was not known to be on disk
+            except OSError:
+                return
+            self._unclosed.popleft()
 
     def _measure(self) -> None:
         """About once a second: is there room?"""
         if time.monotonic() - self._measured_at < IDLE_S:
             return
         self._measured_at = time.monotonic()
+        self._close_again()
         used = 0
         for path in self._directory.iterdir():
             with contextlib.suppress(FileNotFoundError):
@@ -366,10 +410,17 @@ class Journal:
         self._full = used > self._max_bytes
         disk = shutil.disk_usage(self._directory)
         self._low = disk.free < min(RESERVE_BYTES, disk.total // RESERVE_PARTS)
-        self._writable = self._writable or not self._low
+        self._writable = self._writable or self._probe()
 
-
-def _size(entry: Finished) -> int:
-    if isinstance(entry, Whole):
-        return len(entry.call.body) + len(entry.reply.head) + len(entry.reply.tail) + 512
-    return len(entry.why) + 512
+    def _probe(self) -> bool:
+        """Whether something can be written here again."""
+        path = self._directory / "probe"
+        try:
+            with path.open("wb") as file:
+                file.write(bytes(PROBE_BYTES))
+                file.flush()
+                os.fdatasync(file.fileno())
+            path.unlink()
+        except OSError:
+            return False
+        return True

@@ -31,8 +31,8 @@ _LABEL = "journal"
 HEADER_BYTES = _HEADER.size
 _SEARCH = 8 << 20
 """How many damaged bytes are searched for the next frame."""
-_SKIP = 1 << 16
-"""How far an index may jump where damaged bytes are searched for the next frame."""
+_SKIP, _ANY = 1 << 16, 1 << 32
+"""How far an index may jump where damaged bytes are searched for the next frame, and where it is at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,8 @@ def frames(data: bytes) -> Iterator[Frame]:
     while position + _FRAME.size <= len(data):
         length, _crc, index, kind = _FRAME.unpack_from(data, position)
         end = position + _FRAME.size + length
-        if _is_sound(data, position, last):
+        # Here its number may be any: each write that a full disk refused has used up its own.
+        if _is_sound(data, position, last, _ANY):
             yield Frame(index, kind, data[position:end], sound=True)
             position, last = end, index
             continue
@@ -143,10 +144,10 @@ def _next_sound(data: bytes, start: int, last: int) -> int:
     return next((position for position in places if _is_sound(data, position, last)), -1)
 
 
-def _is_sound(data: bytes, position: int, last: int) -> bool:
+def _is_sound(data: bytes, position: int, last: int, skip: int = _SKIP) -> bool:
     if position + _FRAME.size > len(data):
         return False
     length, crc, index, _kind = _FRAME.unpack_from(data, position)
     end = position + _FRAME.size + length
-    plausible = end <= len(data) and last < index <= last + _SKIP
+    plausible = end <= len(data) and last < index <= last + skip
     return bool(plausible and zlib.crc32(data[position + 8 : end]) == crc)

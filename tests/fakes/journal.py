@@ -20,6 +20,8 @@ class MemoryJournal:
         self.queued_bytes = 0
         self.writable = True
         self.hold = False
+        self.keeps = True
+        """What a record's future says."""
         self.waiting: list[asyncio.Future[bool]] = []
         self.came = asyncio.Event()
         self.news = asyncio.Event()
@@ -47,13 +49,13 @@ class MemoryJournal:
         if self.hold:
             self.waiting.append(future)
         else:
-            asyncio.get_running_loop().call_soon(_resolve, future)
+            asyncio.get_running_loop().call_soon(self._resolve, future)
         return future
 
     def release(self) -> None:
         self.hold = False
         for future in self.waiting:
-            _resolve(future)
+            self._resolve(future)
         self.waiting.clear()
 
     def opened(self, call: Call) -> None:
@@ -74,7 +76,6 @@ class MemoryJournal:
                 await self.came.wait()
         return self.calls
 
-
-def _resolve(future: asyncio.Future[bool]) -> None:
-    if not future.done():
-        future.set_result(True)
+    def _resolve(self, future: asyncio.Future[bool]) -> None:
+        if not future.done():
+            future.set_result(self.keeps)

@@ -216,6 +216,7 @@ async def test_open_calls_are_told_to_the_journal(tmp_path: Path) -> None:
         assert isinstance(opened, Call)
         assert isinstance(part, Part)
         assert part.data == stream_of(usage=False)[0]
+        assert (part.at, part.size) == (0, len(part.data))
         assert gateway.journal.live[-1] == opened.id
 
 

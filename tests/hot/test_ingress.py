@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -118,6 +119,21 @@ async def test_feedback_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
             answer = await send(gateway, request(FEEDBACK, body))
             assert (answer.status, answer.header("retry-after")) == (503, "5")
         assert gateway.journal.notes == []
+
+
+async def test_feedback_is_acknowledged_once_it_is_kept(tmp_path: Path) -> None:
+    """Not before it is on the disk; and what could not be written is refused, so that the client tries again."""
+    async with running(tmp_path) as gateway:
+        gateway.journal.hold = True
+        sent = asyncio.create_task(send(gateway, request(FEEDBACK, b'{"id":"x","rating":"up"}')))
+        await gateway.journal.came.wait()
+        assert (await send(gateway, request("/healthz", method="GET"))).status == 200
+        assert not sent.done()
+        gateway.journal.release()
+        assert (await sent).status == 202
+        gateway.journal.keeps = False
+        answer = await send(gateway, request(FEEDBACK, b'{"id":"x","rating":"down"}'))
+        assert (answer.status, answer.header("retry-after")) == (503, "5")
 
 
 async def test_only_the_judge_gives_verdicts(tmp_path: Path) -> None:

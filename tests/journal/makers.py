@@ -49,9 +49,10 @@ def note(note_id: str) -> Note:
     return Note(id=note_id, at=1_700_000_000_000_000_000, target="c", name="thumb", source="human", label="up")
 
 
-def part(call_id: str, data: bytes, size: int | None = None) -> Part:
-    """A piece of an answer."""
-    return Part(id=call_id, status=200, data=data, size=len(data) if size is None else size, first_byte=1, last_byte=2)
+def part(call_id: str, data: bytes, size: int | None = None, at: int = -1) -> Part:
+    """A piece of an answer; ``at`` is its place, -1 as earlier versions left it."""
+    size = len(data) if size is None else size
+    return Part(id=call_id, status=200, data=data, size=size, at=at, first_byte=1, last_byte=2)
 
 
 def clean(entry: Finished) -> Clean:

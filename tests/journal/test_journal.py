@@ -21,7 +21,7 @@ from gateway.journal import journal as journal_module
 from gateway.journal.files import COUNTERS, Appender
 from gateway.journal.seal import HEADER_BYTES
 from gateway.paths import Layout
-from gateway.raw import Ended
+from gateway.raw import Capture, Ended
 from tests.journal import victim
 from tests.journal.makers import (
     KEY,
@@ -116,6 +116,52 @@ async def test_relaxed_answers_at_once_and_writes_soon(layout: Layout) -> None:
     await eventually(lambda: ids_in(folder(layout), "*.open") == ["a"], "the entry on disk")
     await journal.close()
     assert counted(layout) == (1, 0, 1)
+
+
+async def test_relaxed_does_not_wait_for_anything_to_follow(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long an idle journal rests: what was answered is on the disk within the promised 50 ms."""
+    monkeypatch.setattr(journal_module, "IDLE_S", 3600.0)
+    journal = await opened(layout, strict=False)
+    await recorded(journal, whole("a"))
+    await eventually(lambda: ids_in(folder(layout), "*.open") == ["a"], "the entry on disk")
+    await journal.close()
+    assert journal_module.RELAXED_S < 0.05
+
+
+def test_an_end_waits_half_a_second_at_the_most() -> None:
+    """As promised: the limit, and how long after it a look at it may come."""
+    assert journal_module.UNSYNCED_AFTER_S + journal_module.SWEEP_S <= 0.5
+
+
+async def test_the_live_log_is_written_though_commits_follow_without_a_break(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk under load there is always something to commit; a call that hangs is kept all the same."""
+    monkeypatch.setattr(journal_module, "LIVE_S", 0.0)
+    loop, real = asyncio.get_running_loop(), os.fdatasync
+    journal = await opened(layout)
+    commits, written = 0, []
+
+    def slow(handle: int) -> None:
+        nonlocal commits
+        real(handle)
+        if os.readlink(f"/proc/self/fd/{handle}").endswith(".open") and not written and commits < 200:
+            commits += 1
+            written[:] = list(folder(layout).glob("*.live"))
+            put = asyncio.run_coroutine_threadsafe(follow(f"after-{commits}"), loop)
+            put.result()
+
+    async def follow(call_id: str) -> None:
+        journal.accept()
+        journal.put(whole(call_id))
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    journal.accept()
+    journal.opened(call("slow"))
+    assert await recorded(journal, whole("first")) == [True]
+    await eventually(lambda: written or commits == 200, "an end")
+    assert written
+    await journal.close()
 
 
 async def test_a_group_commit_keeps_the_order(layout: Layout) -> None:
@@ -275,9 +321,9 @@ async def test_large_entries_are_sealed_a_few_at_a_time(layout: Layout, monkeypa
     monkeypatch.setattr(journal_module, "COMMIT_BYTES", 100_000)
     sizes, real = [], Appender.append
 
-    def append(appender: Appender, entries: Sequence[tuple[int, bytes]]) -> None:
+    def append(appender: Appender, entries: Sequence[tuple[int, bytes]]) -> list[int]:
         sizes.append(sum(len(plain) for _, plain in entries))
-        real(appender, entries)
+        return real(appender, entries)
 
     monkeypatch.setattr(Appender, "append", append)
     journal = await opened(layout)
@@ -500,6 +546,79 @@ async def test_a_whole_call_never_comes_back_when_its_mark_found_no_room(
     assert (ledger.accepted, ledger.outbox, ledger.shed) == (2, len(kept), 2 - len(kept))
 
 
+async def test_a_beginning_that_found_no_room_is_written_once_there_is(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call whose first moments fell on a full disk is kept from then on; what is missing of its answer shows."""
+    monkeypatch.setattr(journal_module, "IDLE_S", 0.01)
+    journal = await opened(layout)
+    with monkeypatch.context() as patched:
+        refused = no_room(patched, ".live")
+        journal.accept()
+        journal.opened(call("x", body=b"what was asked"))
+        journal.part(part("x", b"do ", at=0))
+        await eventually(lambda: refused != [], "the beginning refused")
+    await eventually(lambda: live_bytes(layout) > 0, "the beginning written")
+    before = live_bytes(layout)
+    journal.part(part("x", b"not pay", at=3))
+    await eventually(lambda: live_bytes(layout) > before, "the part written")
+    after = Layout(layout.data_dir.with_name("after"))
+    shutil.copytree(layout.data_dir, after.data_dir)
+    await journal.close()
+    await asyncio.to_thread(restarted, after)
+    [kept] = calls_in(folder(after), "*.seg")
+    assert (kept.call.body, kept.reply.ended, kept.reply.head) == (b"what was asked", Ended.KILLED, b"")
+    assert (kept.reply.size, kept.reply.capture) == (10, Capture.NONE)
+
+
+async def test_a_call_that_ends_before_its_beginning_found_room_does_not_come_back(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands whole in the journal, and only there."""
+    monkeypatch.setattr(journal_module, "IDLE_S", 0.01)
+    journal = await opened(layout)
+    with monkeypatch.context() as patched:
+        refused = no_room(patched, ".live")
+        for _ in range(2):
+            journal.accept()
+        journal.opened(call("x"))
+        journal.opened(call("y"))
+        await eventually(lambda: refused != [], "the beginnings refused")
+        assert await journal.put(whole("x")) is True
+    await eventually(lambda: live_bytes(layout) > 0, "the other's beginning written")
+    after = Layout(layout.data_dir.with_name("after"))
+    shutil.copytree(layout.data_dir, after.data_dir)
+    await journal.close()
+    await asyncio.to_thread(restarted, after)
+    kept = {one.call.id: one.reply.ended for one in calls_in(folder(after), "*.seg")}
+    assert kept == {"x": Ended.COMPLETE, "y": Ended.KILLED}
+    assert balanced(after).raw == 2
+
+
+async def test_after_a_failed_write_it_is_writable_when_a_write_goes_well(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not before, though there be room: the disk may refuse for another reason, for as long as it likes."""
+    monkeypatch.setattr(journal_module, "IDLE_S", 0.01)
+    journal = await opened(layout)
+    told: list[bool] = []
+
+    def refused(handle: int) -> None:
+        told.append(journal.writable)
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", refused)
+        assert await recorded(journal, whole("a")) == [False]
+        await eventually(lambda: len(told) > 5, "several tries")
+        assert not any(told[1:])
+        assert not journal.room
+    await eventually(lambda: journal.room, "room")
+    assert await recorded(journal, whole("b")) == [True]
+    await journal.close()
+    assert counted(layout) == (2, 1, 1)
+
+
 async def test_a_whole_call_whose_mark_found_no_room_is_known_by_its_segment(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -556,19 +675,67 @@ async def test_a_start_without_any_room_sheds_killed_calls_and_serves(
     assert (balanced(layout).accepted, balanced(layout).shed) == (2, 1)
 
 
+def not_renamed(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Have so many closings of the first segment fail for want of room in its directory."""
+    real, left = Path.rename, [None] * times
+
+    def rename(self: Path, target: Path) -> Path:
+        if self.name.endswith("1.open") and left:
+            left.pop()
+            raise OSError(28, "No space left on device")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+
+
+async def test_a_segment_that_cannot_be_closed_is_closed_later(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once there is room, without a start and counted once: its text would grow old meanwhile."""
+    monkeypatch.setattr(journal_module, "ROTATE_CALLS", 2)
+    monkeypatch.setattr(journal_module, "IDLE_S", 0.01)
+    not_renamed(monkeypatch, 2)
+    journal = await opened(layout)
+    await recorded(journal, whole("a"), whole("b"))
+    await eventually(lambda: sorted(ids_in(folder(layout), "*.seg")) == ["a", "b"], "the segment closed")
+    assert await recorded(journal, whole("c")) == [True]
+    await journal.close()
+    assert sorted(ids_in(folder(layout), "*.seg")) == ["a", "b", "c"]
+    assert counted(layout) == (3, 0, 3)
+
+
+async def test_no_batch_gets_the_name_of_another(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late a segment is closed, its number is not given out again: the store would take one for a repeat."""
+    monkeypatch.setattr(journal_module, "ROTATE_CALLS", 1)
+    names_given: list[str] = []
+
+    def handed_over() -> None:
+        worked_off(layout)
+        for batch in layout.outbox.glob("*.batch"):
+            names_given.append(batch.stem)
+            batch.unlink()
+
+    with monkeypatch.context() as patched:
+        not_renamed(patched, 1_000_000)
+        journal = await opened(layout)
+        for call_id in "abc":
+            await recorded(journal, whole(call_id))
+        await asyncio.to_thread(handed_over)
+        await journal.close()
+    for call_id in "de":
+        journal = await opened(layout)
+        await asyncio.to_thread(handed_over)
+        await recorded(journal, whole(call_id))
+        await journal.close()
+        await asyncio.to_thread(handed_over)
+    assert len(set(names_given)) == len(names_given) == 5
+
+
 async def test_a_segment_that_cannot_be_renamed_is_closed_by_the_next_start(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is counted once, although later segments were closed in between."""
     real = Path.rename
-
-    def refused(self: Path, target: Path) -> Path:
-        if self.name.endswith("1.open"):
-            raise OSError(28, "No space left on device")
-        return real(self, target)
-
     monkeypatch.setattr(journal_module, "ROTATE_CALLS", 2)
-    monkeypatch.setattr(Path, "rename", refused)
+    not_renamed(monkeypatch, 1_000_000)
     journal = await opened(layout)
     for number in range(2):
         await recorded(journal, whole(f"{number}a"), whole(f"{number}b"))

@@ -15,11 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.counters import Counters
-from gateway.journal import Segments
+from gateway.journal import Segments, recovery
+from gateway.journal.entries import size_of
 from gateway.journal.files import COUNTERS, read
+from gateway.journal.live import LiveLog
 from gateway.journal.seal import HEADER_BYTES, frames
 from gateway.paths import Layout
-from gateway.raw import Capture, Ended
+from gateway.raw import Capture, Ended, Opened
 from tests.journal import victim
 from tests.journal.makers import (
     KEY,
@@ -325,9 +327,59 @@ def test_of_two_segments_left_open_each_is_counted_once(layout: Layout) -> None:
     counters.rotate(max(int(path.stem) for path in folder(layout).glob("*.open")), 1)
     counters.close()
     restarted(layout)
-    assert ids_in(folder(layout), "*.seg") == ["a", "b"]
+    assert sorted(ids_in(folder(layout), "*.seg")) == ["a", "b"]
     ledger = balanced(layout)
     assert (ledger.accepted, ledger.raw, ledger.shed) == (2, 2, 0)
+
+
+def test_killed_calls_make_segments_no_larger_than_others(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many were open: a redactor has to hold what a segment holds."""
+    monkeypatch.setattr(recovery, "ROTATE_BYTES", 30_000)
+    monkeypatch.setattr(recovery, "ROTATE_CALLS", 7)
+    folder(layout).mkdir()
+    log = LiveLog(folder(layout), KEY, 1)
+    log.write([Opened(call(f"large-{number}", body=os.urandom(9_000))) for number in range(10)])
+    log.write([Opened(call(f"small-{number:02}")) for number in range(20)])
+    restarted(layout)
+    held = [calls_in(folder(layout), path.name) for path in sorted(folder(layout).glob("*.seg"))]
+    assert sorted(one.call.id for some in held for one in some) == sorted(
+        [*(f"large-{number}" for number in range(10)), *(f"small-{number:02}" for number in range(20))]
+    )
+    assert max(len(some) for some in held) <= 7
+    assert max(sum(map(size_of, some)) for some in held) <= 30_000
+    assert balanced(layout).raw == 30
+
+
+@pytest.mark.parametrize("name", ["000000000009.open", "000000000009.live", "000000000009-1.seg"])
+@pytest.mark.parametrize("what", ["a directory", "a link to nothing"])
+def test_what_is_no_file_stops_no_start(layout: Layout, name: str, what: str) -> None:
+    """It is left where it is, and all else is recovered."""
+    killed_with_calls_open(layout)
+    if what == "a directory":
+        (folder(layout) / name).mkdir()
+    else:
+        (folder(layout) / name).symlink_to("nowhere")
+    restarted(layout)
+    assert sorted(ids_in(folder(layout), "00000000000[0-8]*.seg", "00000000001*.seg")) == ["opened", "parts", "whole"]
+
+
+def test_a_file_that_cannot_be_read_stops_no_start(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sick disk gives an error for one: the start goes on without it, and the next one takes it up."""
+    killed_with_calls_open(layout)
+    [live] = folder(layout).glob("*.live")
+    real = Path.read_bytes
+
+    def sick(path: Path) -> bytes:
+        if path == live:
+            raise OSError(5, "Input/output error")
+        return real(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", sick)
+        restarted(layout)
+    assert ids_in(folder(layout), "*.seg") == ["whole"]
+    restarted(layout)
+    assert sorted(ids_in(folder(layout), "*.seg")) == ["opened", "parts", "whole"]
 
 
 def test_foreign_files_are_left_alone(layout: Layout) -> None:

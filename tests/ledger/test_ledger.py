@@ -16,7 +16,7 @@ from gateway import ledger
 from gateway.control import Control
 from gateway.counters import SIZE, Counters, name_of, reading
 from gateway.errors import StoreError
-from gateway.installkey import InstallKey
+from gateway.installkey import InstallKey, key_file, place_of
 from gateway.journal.files import COUNTERS
 from gateway.model import Ledger
 from gateway.outbox import Outbox
@@ -257,6 +257,16 @@ def test_a_page_of_an_earlier_version_keeps_its_name(tmp_path: Path) -> None:
 
 
 # -- install key -----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_kill_left_of_an_install_key_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Every container's first process has the same number."""
+    state, data = tmp_path / "state", tmp_path / "data"
+    place = key_file(state, place_of(data))
+    place.parent.mkdir(parents=True)
+    place.with_name(f"{place.name}.{os.getpid()}").write_text("half a k")
+    key = InstallKey.load(None, state, data)
+    assert InstallKey.load(None, state, data).id == key.id
 
 
 def test_the_install_key_lies_apart_from_the_data(tmp_path: Path) -> None:
