@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -177,7 +177,7 @@ def read_query(
     own: list[bytes] = []
     for part in query.split(b"&"):
         name, _, value = part.partition(b"=")
-        token = unquote_to_bytes(value.replace(b"+", b" "))
+        token = _unquoted(value)
         credential = keyed and name in _KEY_PARAMETERS
         if credential:
             envelope.tokens.append(token)
@@ -190,10 +190,15 @@ def read_query(
 
 def parameter(query: bytes, *names: bytes) -> str:
     """The first of some parameters that a query has."""
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name in names:
-            return text(value)
+    for part in query.split(b"&"):
+        name, _, value = part.partition(b"=")
+        if _unquoted(name) in names:
+            return text(_unquoted(value))
     return ""
+
+
+def _unquoted(value: bytes) -> bytes:
+    return unquote_to_bytes(value.replace(b"+", b" "))
 
 
 def read_protocols(envelope: Envelope, ours: Callable[[bytes], bool] | None = None) -> None:

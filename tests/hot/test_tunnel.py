@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 from hypothesis import given, settings
@@ -115,6 +116,17 @@ async def test_what_the_upstream_is_asked(tmp_path: Path) -> None:
     assert asked.headers["openai-beta"] == "realtime=v1"
     assert "x-gateway-user" not in asked.headers
     assert (whole.call.user, whole.call.key) == ("ada", "app")
+
+
+@pytest.mark.parametrize("name", ["gpt-realtime", "mod%C3%A8le", "a+%FF", ""])
+async def test_the_query_names_the_model_in_any_letters(tmp_path: Path, name: str) -> None:
+    """Percent-encoded UTF-8 is read as such; what is none, as far as it can be."""
+    async with realtime(tmp_path) as (gateway, upstream):
+        async with client(gateway, f"/v1/realtime?who=%C3%A9&model={name}"):
+            pass
+        (whole,) = await gateway.journal.arrived(1)
+    assert upstream.requests[0].path == f"/v1/realtime?who=%C3%A9&model={name}"
+    assert whole.call.model == unquote_plus(name)
 
 
 async def test_a_browsers_key_stays_here(tmp_path: Path) -> None:
