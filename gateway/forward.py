@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -51,12 +52,32 @@ class UpstreamFailed(GatewayError):
 
 
 class _Line(ResponseHandler):
-    """A connection to an upstream that knows whether it served before, and whether anything came of this request."""
+    """A connection to an upstream that knows whether it served before, and whether anything came of this request.
+
+    What comes while nothing was asked would be taken for the next answer, another caller's: it closes the connection.
+    """
 
     served = False
     heard = False
+    idle = False
     on_full: Callable[[bool], None] | None = None
-    """Told, after a switch of protocols, whether the upstream does not keep up."""
+    """Told whether the upstream does not keep up, by who waits for that."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
+        super().connection_made(transport)
+        self._waiting = select.poll()
+        self._waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def rest(self) -> bool:
+        """Its answer is read: from now on nothing may come. Whether nothing has, not even the start of an answer."""
+        self.idle = True
+        return self._parser is None or self._parser.feed_eof() is None
+
+    def wake(self) -> bool:
+        """It is asked again. Whether nothing has come meanwhile, down to what the kernel has and the loop not yet."""
+        self.idle = False
+        return not self._waiting.poll(0)
 
     def pause_writing(self) -> None:
         """The upstream does not keep up."""
@@ -78,6 +99,9 @@ class _Line(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the upstream."""
+        if self.idle:
+            self.close()
+            return
         self.heard = True
         super().data_received(data)
 
@@ -157,10 +181,15 @@ class Answer:
         if self._upload is not None and not self._upload.done():
             self._upload.cancel()
             whole = False
-        if whole and (self.status == SWITCHED or not _unsent(self._connection)):
+        if whole and (self.status == SWITCHED or self._is_over()):
             self._connection.release()
         else:
             _close(self._connection)
+
+    def _is_over(self) -> bool:
+        """Whether the upstream took all of the request, and said no more than this answer."""
+        line = cast(_Line, self._connection.protocol)
+        return not _unsent(self._connection) and line.rest()
 
 
 class Client:
@@ -252,7 +281,12 @@ class Client:
 
     async def _connect(self, connector: _Connector, origin: _Origin) -> Connection:
         try:
-            return await connector.connect(origin.request, [], origin.timeout)
+            while True:
+                connection = await connector.connect(origin.request, [], origin.timeout)
+                line = cast(_Line, connection.protocol)
+                if not line.idle or line.wake():
+                    return connection
+                connection.close()
         except TimeoutError as error:
             raise UpstreamFailed(Ended.UPSTREAM_TIMEOUT, "The upstream did not accept a connection in time.") from error
         except (aiohttp.ClientError, OSError) as error:

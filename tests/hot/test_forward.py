@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.config import Upstream
 from gateway.forward import Client, UpstreamFailed
 from gateway.raw import Ended
 from gateway.upstreams import Target, target
+from tests.hot.gateway import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 HEAD = b"POST /v1/x HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n"
@@ -154,6 +156,50 @@ async def test_finished_connections_are_used_again() -> None:
         for _ in range(10):
             assert await read_all(client, chosen) == b"ok"
     assert script.connections == 1
+
+
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize(
+    "unasked",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstale",
+        b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx:",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"stale",
+    ],
+)
+async def test_what_comes_unasked_is_nobodys_answer(unasked: bytes, seen: bool) -> None:
+    """Bytes on a connection that lies in the pool close it, and whether they were ``seen`` yet, it serves no more."""
+    script = Script(OK, OK)
+    lines: list[asyncio.StreamWriter] = []
+    closed = asyncio.Event()
+    serve = script.serve
+
+    async def noted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append(writer)
+        await serve(reader, writer)
+        closed.set()
+
+    script.serve = noted  # type: ignore[method-assign]
+    async with asking(script) as (client, chosen):
+        assert await read_all(client, chosen) == b"ok"
+        os.write(lines[0].get_extra_info("socket").fileno(), unasked)
+        if seen:
+            async with asyncio.timeout(PATIENCE_S):
+                await closed.wait()
+        assert await read_all(client, chosen) == b"ok"
+    assert (script.requests, script.connections) == (2, 2)
+
+
+@pytest.mark.parametrize("more", [OK, b"HTTP/1.1 200 OK\r\nx: ", b"H"])
+async def test_what_comes_with_an_answer_is_not_the_next(more: bytes) -> None:
+    """A connection that said more than one answer is not used again, though it be the start of a head."""
+    script = Script(OK + more, OK)
+    async with asking(script) as (client, chosen):
+        assert await read_all(client, chosen) == b"ok"
+        assert await read_all(client, chosen) == b"ok"
+    assert (script.requests, script.connections) == (2, 2)
 
 
 async def test_informational_answers_are_passed_over() -> None:
