@@ -134,6 +134,11 @@ class Flight:
         if self.reading:
             self.capture.feed(data)
 
+    def late(self, now: float) -> bool:
+        """Whether a deadline is past. On its way to the disk and its client a call that is recorded has none."""
+        waits = not self.recorded or self.deadline != NEVER
+        return now > self.deadline or (now > self.total_deadline and waits)
+
     def reply(self, ended: Ended) -> Reply:
         """The answer as far as it came."""
         head, tail, dropped = self.capture.kept()
@@ -231,12 +236,13 @@ class Flights:
         """Tell the journal about calls still open, and cancel those that are late."""
         now = self._clock()
         for flight in list(self._open.values()):
-            if flight.recorded:
-                continue
-            if flight.call is not None:
-                self._tell(flight, flight.call)
-            late = now > flight.deadline or now > flight.total_deadline
-            if late and not flight.expired and flight.task is not None:
+            if flight.call is not None and not flight.recorded:
+                try:
+                    self._tell(flight, flight.call)
+                # A call that cannot be told takes no other's deadline with it.
+                except Exception as error:
+                    log.error("call not told", call=flight.id, error=error)
+            if flight.late(now) and not flight.expired and flight.task is not None:
                 flight.expired = True
                 flight.task.cancel()
         metrics.in_flight.set(len(self._open))

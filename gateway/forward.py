@@ -92,10 +92,17 @@ class _Line(ResponseHandler):
             self.on_full(False)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The connection is gone; a switched one is told whether that was in order."""
-        if exc is not None and self._payload_parser is not None:
-            self._payload_parser.set_exception(exc)
+        """The connection is gone; whoever reads to its end is told whether that was in order."""
+        if exc is not None:
+            self._break(exc)
         super().connection_lost(exc)
+
+    def _break(self, exc: BaseException) -> None:
+        if self._payload_parser is not None:
+            self._payload_parser.set_exception(exc)
+        elif self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(aiohttp.ClientPayloadError("The connection broke."), exc)
+            self._parser = None  # which would take it for the end of a body that has no other
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the upstream."""

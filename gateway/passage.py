@@ -192,12 +192,11 @@ class Passage:
         ended = answer.payload.at_eof()
         if self.watch is not None:
             self.watch.feed(data, ended=ended)
-        data = self._filtered(data, ended=ended)
         if end >= 0 or ended:
             await self._commit(Ended.COMPLETE)
             await self._begin(start)
             ended = answer.payload.at_eof()  # the terminating chunk may have come meanwhile
-        await self._body(data, more=not ended)
+        await self._body(self._filtered(data, ended=ended), more=not ended)
 
     def _filtered(self, data: bytes, *, ended: bool) -> bytes:
         """The piece without the event that only we asked for."""
@@ -281,17 +280,28 @@ class Passage:
         Before its head: an error of ours. A stream of events: its clean end. Anything else: left without an end, for
         the connection to be cut, as a client of the upstream itself would see it.
         """
-        if not self.started:
-            await self.answer_error(
-                _CODES.get(failure.ended, 502), failure.message, "upstream_error", failure.ended.value, failure.ended
-            )
+        if self.started:
+            await self._break_off(failure.ended)
             return
-        if self.flight.recorded:
-            await self._body(b"", more=False)
+        await self.answer_error(
+            _CODES.get(failure.ended, 502), failure.message, "upstream_error", failure.ended.value, failure.ended
+        )
+
+    async def give_up(self) -> None:
+        """End an answer because of a fault of our own: before its head by an error, else as ``fail`` does."""
+        if self.started:
+            await self._break_off(Ended.REJECTED)
             return
-        await self._commit(failure.ended)
-        if self._events:
-            await self._body(self._usage.flush() if self._usage is not None else b"", more=False)
+        await self.answer_error(
+            500, "The gateway failed at this request.", "server_error", "internal_error", Ended.REJECTED
+        )
+
+    async def _break_off(self, ended: Ended) -> None:
+        self.flight.deadline = NEVER
+        clean = self._events or self.flight.recorded
+        await self._commit(ended)
+        if clean:
+            await self._body(self._filtered(b"", ended=True), more=False)
 
     async def refuse(self, refusal: RequestRefused) -> None:
         """Answer a refused request."""
@@ -307,6 +317,7 @@ class Passage:
         self.overhead.go()
         body = error_body(message, kind, code)
         flight = self.flight
+        flight.deadline = NEVER
         flight.status = status
         flight.content_type, flight.content_encoding = "application/json", ""
         flight.reading = True

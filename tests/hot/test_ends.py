@@ -11,7 +11,19 @@ import pytest
 
 from gateway.raw import Call, Capture, Ended, Part
 from tests.fakes.upstream import completion, stream_of
-from tests.hot.gateway import PATIENCE_S, chat, connect, read_answer, read_head, request, running, send
+from tests.hot.gateway import (
+    PATIENCE_S,
+    answering,
+    chat,
+    connect,
+    read_answer,
+    read_head,
+    read_request,
+    request,
+    reset,
+    running,
+    send,
+)
 
 pytestmark = pytest.mark.anyio
 CHAT = "/v1/chat/completions"
@@ -145,6 +157,29 @@ async def test_an_answer_that_is_cut_never_looks_whole(tmp_path: Path, mode: str
         assert record.reply.head == body
 
 
+@pytest.mark.parametrize(("kind", "whole"), [("text/event-stream", True), ("application/json", False)])
+async def test_a_reset_is_no_end_though_a_close_would_be(tmp_path: Path, kind: str, whole: bool) -> None:
+    """An answer without length or chunks ends with its connection, but only in order."""
+    seen = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n".encode() + b"data: half\n\n")
+        await seen.wait()
+        reset(writer)
+
+    async with answering(serve) as url, running(tmp_path, upstream={"base_url": url}) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT, STREAM))
+        await reader.readuntil(b"half\n\n")
+        seen.set()
+        rest = await reader.read()
+        assert rest.endswith(b"0\r\n\r\n") == whole
+        [record] = gateway.journal.calls
+        assert (record.reply.ended, record.reply.head) == (Ended.UPSTREAM_RESET, b"data: half\n\n")
+        writer.close()
+
+
 async def test_an_error_of_ours_waits_for_its_record(tmp_path: Path) -> None:
     """It is an end like any other: seen once it is durable."""
     async with running(tmp_path) as gateway:
@@ -197,6 +232,71 @@ async def test_a_stream_that_falls_silent_ends_cleanly(tmp_path: Path, timeouts:
         assert answer.whole
         assert answer.body == stream_of(usage=False)[0]
         assert gateway.journal.calls[0].reply.ended is Ended.UPSTREAM_TIMEOUT
+
+
+@pytest.mark.parametrize("timeouts", [{"idle": 0.1}, {"total": 0.1}])
+async def test_an_upstream_that_hangs_after_the_end_is_given_up(tmp_path: Path, timeouts: dict[str, float]) -> None:
+    """The answer is complete, and its client gets the framing's end as well."""
+    async with running(tmp_path, timeouts=timeouts) as gateway:
+        answer = await send(gateway, request(CHAT, STREAM, x_mode="hang-after-done"))
+        assert answer.whole
+        assert answer.body.endswith(b"data: [DONE]\n\n")
+        await gateway.upstream.gone.wait()
+        assert gateway.journal.calls[0].reply.ended is Ended.COMPLETE
+
+
+async def test_no_deadline_overtakes_the_journal(tmp_path: Path) -> None:
+    """An answer that waits for its record goes out as it is, though the whole call's time is over."""
+    async with running(tmp_path, timeouts={"total": 0.2}) as gateway:
+        gateway.journal.hold = True
+        first, one = await connect(gateway)
+        one.write(request(CHAT, chat()))
+        await gateway.journal.arrived(1)
+        second, two = await connect(gateway)
+        two.write(request(CHAT, chat(), x_mode="hang"))
+        await gateway.journal.arrived(2)
+        gateway.journal.release()
+        assert [(await read_answer(reader)).status for reader in (first, second)] == [200, 504]
+        one.close()
+        two.close()
+
+
+async def test_a_call_that_cannot_be_told_keeps_its_deadline(tmp_path: Path) -> None:
+    """A live log that fails takes nobody's time-out away."""
+
+    def fail(_part: Part) -> None:
+        raise OSError
+
+    async with running(tmp_path, timeouts={"idle": 0.2}) as gateway:
+        gateway.journal.part = fail  # type: ignore[method-assign]
+        answer = await send(gateway, request(CHAT, STREAM, x_mode="hang-mid-stream"))
+        assert answer.whole
+        assert gateway.journal.calls[0].reply.ended is Ended.UPSTREAM_TIMEOUT
+
+
+async def test_what_follows_the_end_is_not_lost(tmp_path: Path) -> None:
+    """A stray line break behind the marker goes out too, when the answer ends while its record is written."""
+    stream = b'data: {"choices":[{}]}\n\ndata: [DONE]\n\n\n'
+    go = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write(head + b"%x\r\n%b\r\n" % (len(stream), stream))
+        await go.wait()
+        writer.write(b"0\r\n\r\n")
+        await reader.read()
+
+    async with answering(serve) as url, running(tmp_path, upstream={"base_url": url}) as gateway:
+        gateway.journal.hold = True
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT, STREAM))
+        await gateway.journal.arrived(1)
+        go.set()
+        await send(gateway, request("/healthz", method="GET"))  # by its answer the gateway has read the end
+        gateway.journal.release()
+        assert (await read_answer(reader)).body == stream
+        writer.close()
 
 
 async def test_open_calls_are_told_to_the_journal(tmp_path: Path) -> None:
