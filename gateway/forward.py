@@ -179,7 +179,7 @@ class Answer:
     def drop(self) -> None:
         """Not wanted: a body that is here already is thrown away, so that its connection may serve again."""
         if self.payload.is_eof() and self.payload.exception() is None:
-            self.payload._read_nowait(-1)
+            self.payload.read_nowait(-1)
         self.close()
 
     def close(self) -> None:

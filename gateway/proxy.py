@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from gateway import asked as reading
 from gateway import envelope as envelopes
-from gateway import mark, metrics, splice
+from gateway import mark, metrics, splice, telemetry
 from gateway.asked import UNREAD, Asked
 from gateway.attempts import SMALL_BYTES, Attempts, Outgoing, Waiting
 from gateway.callid import CallIds
@@ -26,6 +26,8 @@ from gateway.places import Place, Reading, given_ids, has_dots, keyed
 from gateway.raw import Call, Ended
 from gateway.sticky import Sticky, Watch
 from gateway.upstreams import Choice, Routes, answer_headers, request_head
+
+log = telemetry.log("proxy")
 
 
 class Gate:
@@ -133,6 +135,11 @@ class Proxy:
             if flight.task is not None:
                 flight.task.uncancel()
             await passage.fail(UpstreamFailed(Ended.UPSTREAM_TIMEOUT, "The upstream did not answer in time."))
+        # The top of a call: whatever is wrong with us, its client gets an end, and only once that is on record.
+        except Exception as error:
+            log.error("call failed", call=flight.id, error=error)
+            self._describe(passage)
+            await passage.give_up()
         finally:
             # Counts only when nothing was recorded yet. Synchronous: a cancelled task may not await again.
             self._describe(passage)

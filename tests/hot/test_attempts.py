@@ -17,7 +17,7 @@ from gateway.attempts import Waiting
 from gateway.raw import Ended, Tried, Whole
 from tests.fakes.scripted import CUT, CUT_SHORT, HANG, OK, Scripted, answer, refusing, scripted
 from tests.fakes.upstream import completion, stream_of
-from tests.hot.gateway import Gateway, Raw, chat, connect, request, running, send
+from tests.hot.gateway import Gateway, Raw, chat, connect, read_answer, request, running, send
 
 pytestmark = pytest.mark.anyio
 CHAT = "/v1/chat/completions"
@@ -42,6 +42,13 @@ class Time:
     def waiting(self) -> Waiting:
         """Every wait as long as its bound allows."""
         return Waiting(self.sleep, lambda: self.at, lambda: self.at, lambda: 1.0)
+
+
+class Stopped(Time):
+    """One by which nobody can sleep."""
+
+    async def sleep(self, seconds: float) -> None:
+        raise ArithmeticError
 
 
 @contextlib.asynccontextmanager
@@ -137,6 +144,31 @@ async def test_a_discarded_answer_leaves_its_connection_in_use(tmp_path: Path) -
     async with over(tmp_path, [[BUSY, BUSY, OK]], {"retries": RETRIES}) as (gateway, [main]):
         await ask(gateway)
         assert main.connections == 1
+
+
+async def test_an_answer_without_a_body_is_discarded_like_any_other(tmp_path: Path) -> None:
+    """To a HEAD there is only a head."""
+    steps = [b"HTTP/1.1 %b\r\ncontent-length: 10\r\n\r\n" % status for status in (b"503 Busy", b"200 OK")]
+    async with over(tmp_path, [steps], {"retries": RETRIES}) as (gateway, [main]):
+        assert (await send(gateway, request("/v1/models", method="HEAD"), head=True)).status == 200
+        assert (len(main.requests), main.connections) == (2, 1)
+
+
+async def test_a_fault_of_our_own_is_answered_once_it_is_on_record(tmp_path: Path) -> None:
+    """Whatever goes wrong in the gateway, its client gets an error in OpenAI's shape, and no sooner than a record."""
+    async with over(tmp_path, [[BUSY]], {"retries": RETRIES}, Stopped()) as (gateway, _states):
+        gateway.journal.hold = True
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT, chat()))
+        [whole] = await gateway.journal.arrived(1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await reader.read(1)
+        gateway.journal.release()
+        answer = await read_answer(reader)
+        writer.close()
+    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (500, "internal_error")
+    assert (whole.reply.status, whole.reply.ended) == (500, Ended.REJECTED)
 
 
 async def test_a_refused_connection_is_tried_again(tmp_path: Path) -> None:
