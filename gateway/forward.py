@@ -176,6 +176,20 @@ class Answer:
         """The request is still on its way: whatever the answer says, this connection ends with it."""
         self._upload = upload
 
+    def when_taken(self, taken: Callable[[], None]) -> None:
+        """Call ``taken`` once the upstream has taken the request: now, unless more than a little of it waits."""
+        line = cast(_Line, self._connection.protocol)
+        if not line.writing_paused:
+            taken()
+            return
+
+        def on_full(full: bool) -> None:
+            if not full:
+                line.on_full = None
+                taken()
+
+        line.on_full = on_full
+
     def drop(self) -> None:
         """Not wanted: a body that is here already is thrown away, so that its connection may serve again."""
         if self.payload.is_eof() and self.payload.exception() is None:
@@ -238,11 +252,14 @@ class Client:
         *,
         chunked: bool,
     ) -> Answer:
-        """Send a request whose body comes in pieces, none of them held. Raises ``UpstreamFailed``."""
+        """Send a request whose body comes in pieces, none of them held. Raises ``UpstreamFailed``.
+
+        On a connection of its own: it could not be asked again where a pooled one turns out to be stale.
+        """
         origin = self._origin(target)
         if origin.absolute is not None:
             head = origin.absolute.head(head)
-        connection = await self._connect(self._pool, origin)
+        connection = await self._connect(self._fresh, origin)
         line = cast(_Line, connection.protocol)
         upload: asyncio.Task[None] | None = None
         try:

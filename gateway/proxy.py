@@ -184,7 +184,8 @@ class Proxy:
             self._set_times(passage, choice)
             answer = await self._client.ask(choice.target, passage.method, head, sent, passage)
             del sent
-        self._flights.let_go(flight, HEAD_BYTES)
+        # An answer may come before its request was taken; what waits of that is still held.
+        answer.when_taken(lambda: self._flights.let_go(flight, HEAD_BYTES))
         del body
         await self._relay(passage, answer, usage_added=added)
 

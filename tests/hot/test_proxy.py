@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import httpx
 import openai
 import pytest
 
+from gateway.capture import HEAD_BYTES
 from gateway.limits import Bodies
 from gateway.raw import Capture, Ended
+from tests.fakes.scripted import OK
 from tests.fakes.upstream import USAGE, WORDS, completion, stream_of
-from tests.hot.gateway import chat, connect, read_answer, request, running, send
+from tests.hot.gateway import answering, chat, connect, read_answer, read_request, request, running, send
 
 pytestmark = pytest.mark.anyio
 CHAT = "/v1/chat/completions"
@@ -384,6 +387,45 @@ async def test_bodies_that_are_too_much_together_are_put_off(tmp_path: Path) -> 
         for _ in range(2):
             assert (await send(gateway, request(CHAT, body))).status == 200
         writer.close()
+
+
+async def test_a_body_is_on_the_account_until_the_upstream_took_it(tmp_path: Path) -> None:
+    """An answer that comes before frees only what is no longer in memory."""
+    bodies = Bodies()
+    go = asyncio.Event()
+    event = b"4\r\n:a\n\n\r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write(head + event)
+        await go.wait()
+        await read_request(reader)
+        writer.write(event)
+        await reader.read()
+
+    async with answering(serve) as url, running(tmp_path, bodies=bodies, upstream={"base_url": url}) as gateway:
+        reader, writer = await connect(gateway)
+        body = chat(stream=True, pad="x" * 20_000_000)
+        writer.write(request(CHAT, body))
+        await reader.readuntil(event)
+        assert bodies.held == len(body)
+        go.set()
+        await reader.readuntil(event)
+        assert bodies.held == HEAD_BYTES
+        writer.close()
+
+
+async def test_an_upload_meets_no_stale_connection(tmp_path: Path) -> None:
+    """It could not be sent again, so it does not go where another call's connection may have ended."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+        await reader.read(1)
+
+    async with answering(serve) as url, running(tmp_path, upstream={"base_url": url}) as gateway:
+        assert (await send(gateway, request("/v1/models", method="GET"))).status == 200
+        assert (await send(gateway, request("/v1/files", b"x" * 100_000))).status == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/../admin", "/v1/files/%2e%2E/x", "/v1/a/.."])
