@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 HEAD_BYTES = 1 << 20
@@ -101,8 +102,11 @@ class Capture:
 
 DONE = b"[DONE]"
 FINAL_EVENTS = frozenset({b"response.completed", b"response.failed", b"response.incomplete", b"message_stop"})
+UNFOLDED_BYTES = 4 << 20
+"""To how much one piece of a compressed stream is unfolded, in search of its end."""
 _LONGEST = 48
-"""Bytes carried over from one piece to the next; longer than any line that ends a stream."""
+"""Bytes carried over from one piece to the next; longer than what tells of an end in any line."""
+_FINAL_DATA = re.compile(rb'[\n\r]data: ?\{"type": ?"(?:%b)"' % b"|".join(map(re.escape, sorted(FINAL_EVENTS))))
 _LINE_STARTS = b"\n\r"
 
 
@@ -110,7 +114,8 @@ class EndMarker:
     """Finds the point in an event stream after which a client stops listening.
 
     That is the ``]`` of a line ``data: [DONE]``, or the blank line closing a final event of the Responses or the
-    Messages API. Only starts of lines count: JSON text cannot hold a raw line break, so an answer cannot pretend.
+    Messages API, which is told by its ``event:`` line or the first key of its data. Only starts of lines count: JSON
+    text cannot hold a raw line break, so an answer cannot pretend.
     """
 
     __slots__ = ("_carry", "_closing")
@@ -134,6 +139,9 @@ class EndMarker:
             if start >= 0:
                 self._closing = True
                 return self._close(hay, start, before)
+        if b'{"type"' in hay and (final := _FINAL_DATA.search(hay)) is not None:
+            self._closing = True
+            return self._close(hay, final.end(), before)
         self._carry = hay[-_LONGEST:]
         return -1
 
@@ -143,6 +151,27 @@ class EndMarker:
             self._carry = hay[max(start, len(hay) - 3) :]
             return -1
         return end - before
+
+
+class FoldedEndMarker:
+    """The same for a stream in a content coding, whose end comes with the piece in which it unfolds."""
+
+    __slots__ = ("_ended", "_marker", "_unfolding")
+
+    def __init__(self, encoding: str) -> None:
+        from gateway.wire.decode import Unfolding  # rare, and its codecs are of some size
+
+        self._marker = EndMarker()
+        self._ended = False
+        self._unfolding = Unfolding(encoding, self._look, UNFOLDED_BYTES)
+
+    def feed(self, data: bytes) -> int:
+        """The number of bytes of this piece if the end is in it, or -1. Not to be called again after an end."""
+        self._unfolding.feed(data)
+        return len(data) if self._ended else -1
+
+    def _look(self, plain: bytes) -> None:
+        self._ended = self._ended or self._marker.feed(plain) >= 0
 
 
 def _done(hay: bytes, before: int) -> int:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from gateway.capture import EndMarker
+from gateway.capture import EndMarker, FoldedEndMarker
 from gateway.envelope import Envelope
 from gateway.errors import RequestRefused, error_body
 from gateway.flight import NEVER, Flight, Flights
@@ -99,7 +99,7 @@ class Passage:
         self._clock = clock
         self._answering = False
         self._events = False
-        self._marker: EndMarker | None = None
+        self._marker: EndMarker | FoldedEndMarker | None = None
         self._usage: UsageEvent | None = None
 
     # The request
@@ -220,13 +220,14 @@ class Passage:
         flight.status = answer.status
         flight.content_type = kind.decode("latin-1")
         flight.content_encoding = encoding.decode("latin-1")
-        if kind[:17].lower() == EVENTS:
-            self._events = True
-            if not encoding or encoding == b"identity":
-                self._marker = EndMarker()
-                if usage_added and answer.status == 200:
-                    self._usage = UsageEvent()
-                    headers = [pair for pair in headers if pair[0] not in _LENGTH]
+        self._events = kind[:17].lower() == EVENTS
+        plain = not encoding or encoding == b"identity"
+        # A stream that was asked for has its marks whatever type it is said to be.
+        if self._events or (answer.status == 200 and flight.call is not None and flight.call.stream):
+            self._marker = EndMarker() if plain else FoldedEndMarker(flight.content_encoding)
+        if self._events and plain and usage_added and answer.status == 200:
+            self._usage = UsageEvent()
+            headers = [pair for pair in headers if pair[0] not in _LENGTH]
         headers.append((CALL_ID, flight.id.encode()))
         headers += self.cross_origin
         return {"type": "http.response.start", "status": answer.status, "headers": headers}

@@ -180,7 +180,7 @@ class Proxy:
             sent, added = _spliced(passage, body, asked, choice)
             flight.call = self._call(passage, choice, asked, body, usage_added=added)
             self._check_grant(passage, model)
-            head = _head(passage, choice, length=len(sent), plain=added)
+            head = _head(passage, choice, length=len(sent))
             self._set_times(passage, choice)
             answer = await self._client.ask(choice.target, passage.method, head, sent, passage)
             del sent
@@ -194,7 +194,7 @@ class Proxy:
 
         def request(choice: Choice) -> Outgoing:
             sent, added = _spliced(passage, body, asked, choice)
-            return Outgoing(_head(passage, choice, length=len(sent), plain=added), sent, added)
+            return Outgoing(_head(passage, choice, length=len(sent)), sent, added)
 
         passage.flight.call = self._call(passage, choice, asked, body)
         self._check_grant(passage, passage.place.model or asked.model)
@@ -362,9 +362,9 @@ def _head(
     *,
     length: int | None,
     chunked: bool = False,
-    plain: bool = False,
     upgrade: bytes = b"",
 ) -> bytes:
+    call = passage.flight.call
     return request_head(
         choice.target,
         passage.method.encode(),
@@ -373,7 +373,7 @@ def _head(
         rename=choice.rename,
         length=length,
         chunked=chunked,
-        plain=plain,
+        plain=call is not None and call.stream,
         upgrade=upgrade,
     )
 

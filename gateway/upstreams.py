@@ -193,7 +193,7 @@ def request_head(
     """A request's head as it goes to the upstream.
 
     ``length`` is the body's, in bytes, ``None`` when there is no body or it is ``chunked``. ``plain`` asks for an
-    answer without content encoding, because an event shall be taken out of it. ``upgrade`` names the protocol to
+    answer without content encoding, because its events are looked at as they come. ``upgrade`` names the protocol to
     switch to.
     """
     parts = [method, b" ", address(chosen, place, rename)]

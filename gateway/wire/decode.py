@@ -15,6 +15,8 @@ import zstandard
 
 MAX_BYTES = 8 << 20
 _GZIP = 16 + zlib.MAX_WBITS
+_EITHER = 32 + zlib.MAX_WBITS
+"""gzip's format or zlib's, as the first bytes say."""
 _STEP = 64 << 10
 
 
@@ -113,4 +115,89 @@ _CODINGS: dict[str, Callable[[bytes, int], Decoded]] = {
     "deflate": _deflate,
     "br": _brotli,
     "zstd": _zstd,
+}
+
+
+class Unfolding:
+    """Undoes a coding as the pieces of a stream come, and has ``look`` see all that unfolds of each.
+
+    It ends for good where the stream is damaged, or a piece unfolds to more than ``limit`` bytes, and sees nothing of a
+    coding that is unknown, or of several.
+    """
+
+    __slots__ = ("_left", "_look", "_undo", "limit")
+
+    def __init__(self, encoding: str, look: Callable[[bytes], None], limit: int = MAX_BYTES) -> None:
+        self._look = look
+        self._left = self.limit = limit
+        start = _UNFOLDINGS.get(encoding.strip().lower())
+        self._undo = start(self) if start is not None else None
+
+    def feed(self, data: bytes) -> None:
+        """Undo one piece."""
+        if self._undo is None:
+            return
+        self._left = self.limit
+        try:
+            self._undo(data)
+        except (zlib.error, brotli.error, zstandard.ZstdError, _TooMuchError):
+            self._undo = None
+
+    def write(self, plain: bytes) -> int:
+        """Take what unfolded: the face of a file, for the engines to write to."""
+        self._left -= len(plain)
+        if self._left < 0:
+            raise _TooMuchError
+        self._look(bytes(plain))
+        return len(plain)
+
+
+class _TooMuchError(Exception):
+    pass
+
+
+def _inflating(to: Unfolding) -> Callable[[bytes], None]:
+    engine = zlib.decompressobj(_EITHER)
+
+    def undo(data: bytes) -> None:
+        nonlocal engine
+        while True:
+            made = engine.decompress(data, _STEP)
+            to.write(made)
+            data = engine.unconsumed_tail
+            if engine.eof:
+                data, engine = engine.unused_data, zlib.decompressobj(_EITHER)
+            if not data and len(made) < _STEP:
+                return
+
+    return undo
+
+
+def _brotli_unfolding(to: Unfolding) -> Callable[[bytes], None]:
+    engine = brotli.Decompressor()
+
+    def undo(data: bytes) -> None:
+        while True:
+            made = engine.process(data, output_buffer_limit=_STEP)
+            to.write(made)
+            # Only what comes of nothing more tells that nothing is left in the engine.
+            if not made or engine.is_finished():
+                return
+            data = b""
+
+    return undo
+
+
+def _zstd_unfolding(to: Unfolding) -> Callable[[bytes], object]:
+    # What does not fit into one write would stay in the engine until the next piece.
+    engine = zstandard.ZstdDecompressor(max_window_size=MAX_BYTES)
+    return engine.stream_writer(to, write_size=to.limit + 1).write  # type: ignore[arg-type]
+
+
+_UNFOLDINGS: dict[str, Callable[[Unfolding], Callable[[bytes], object]]] = {
+    "gzip": _inflating,
+    "x-gzip": _inflating,
+    "deflate": _inflating,
+    "br": _brotli_unfolding,
+    "zstd": _zstd_unfolding,
 }

@@ -107,6 +107,11 @@ BEFORE = st.lists(
             b"event: response.completed_not\ndata: {}\n\n",
             b'data: "event: response.completed"\n\n',
             b"x-data: [DONE]\n\n",
+            b'data: {"id":1,"type":"response.completed"}\n\n',
+            b'data: {"type":"response.completed_not"}\n\n',
+            b'data: [{"type":"message_stop"}]\n\n',
+            b'x-data: {"type":"message_stop"}\n\n',
+            chunk({"content": '\ndata: {"type":"response.completed"}\n'}),
             b": ping\n\n",
             b"\n",
         ]
@@ -120,6 +125,8 @@ ENDS = st.sampled_from(
         (b'event: response.completed\ndata: {"a":1}\n\n', b""),
         (b"event:response.failed\ndata: {}\n\n", b"data: more\n\n"),
         (b"event: response.incomplete\nid: 1\ndata: {}\n\n", b""),
+        (b'data: {"type":"response.completed","response":{}}\n\n', b""),
+        (b'data:{"type": "message_stop"}\n\n', b"data: more\n\n"),
         (b'event: message_stop\ndata: {"type":"message_stop"}\n\n', b"\n"),
     ]
 )

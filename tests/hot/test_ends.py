@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from pathlib import Path
 
 import anyio
@@ -77,6 +78,41 @@ async def test_a_final_response_event_is_the_end(tmp_path: Path) -> None:
             seen += await reader.read(65536)
         [whole] = gateway.journal.calls
         assert whole.reply.head.endswith(b'"output_tokens":2}}}\n\n')
+        writer.close()
+
+
+@pytest.mark.parametrize("head", ["text/event-stream\r\ncontent-encoding: gzip", "text/event-stream", "text/plain"])
+async def test_the_end_waits_however_the_stream_comes(tmp_path: Path, head: str) -> None:
+    """Compressed though it was asked for plain, or of another type: its mark is seen, though the connection stays."""
+    engine = zlib.compressobj(wbits=31)
+    pieces = [b'data: {"choices":[{}]}\n\n', b"data: [DONE]\n\n"]
+    if "gzip" in head:
+        pieces = [engine.compress(piece) + engine.flush(zlib.Z_SYNC_FLUSH) for piece in pieces]
+    chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
+    go = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked, _body = await read_request(reader)
+        assert b"accept-encoding: identity\r\n" in asked
+        writer.write(f"HTTP/1.1 200 OK\r\ncontent-type: {head}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+        writer.write(chunks[0])
+        await go.wait()
+        writer.write(chunks[1])
+        await reader.read()
+
+    async with answering(serve) as url, running(tmp_path, upstream={"base_url": url}) as gateway:
+        gateway.journal.hold = True
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT, STREAM, accept_encoding="gzip"))
+        await reader.readuntil(chunks[0])
+        go.set()
+        [whole] = await gateway.journal.arrived(1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await reader.read(1)
+        gateway.journal.release()
+        assert await reader.readexactly(len(chunks[1])) == chunks[1]
+        assert whole.reply.ended is Ended.COMPLETE
         writer.close()
 
 

@@ -62,9 +62,10 @@ async def test_usage_the_client_asked_for_stays(tmp_path: Path) -> None:
     """Nothing is spliced or removed when the client asks for usage itself."""
     async with running(tmp_path) as gateway:
         body = chat(stream=True, stream_options={"include_usage": True})
-        answer = await send(gateway, request(CHAT, body))
+        answer = await send(gateway, request(CHAT, body, accept_encoding="gzip"))
         assert answer.body == b"".join(stream_of(usage=True))
         assert gateway.upstream.last.body == body
+        assert gateway.upstream.last.header("accept-encoding") == "identity"
         assert not gateway.journal.calls[0].call.usage_added
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import brotli
 import pytest
@@ -12,7 +13,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.wire.decode import Decoded, decode
+from gateway.wire.decode import Decoded, Unfolding, decode
 
 
 def bare(data: bytes) -> bytes:
@@ -87,3 +88,67 @@ def test_an_unknown_coding_is_left_as_it_is() -> None:
 def test_no_bytes_make_it_raise(data: bytes, name: str) -> None:
     """Garbage gives what it gives."""
     assert len(decode(data, name, 50).data) <= 50
+
+
+def gzipping() -> Callable[[bytes], bytes]:
+    engine = zlib.compressobj(wbits=31)
+    return lambda piece: engine.compress(piece) + engine.flush(zlib.Z_SYNC_FLUSH)
+
+
+def deflating() -> Callable[[bytes], bytes]:
+    engine = zlib.compressobj()
+    return lambda piece: engine.compress(piece) + engine.flush(zlib.Z_SYNC_FLUSH)
+
+
+def brotling() -> Callable[[bytes], bytes]:
+    engine = brotli.Compressor(quality=3)
+    return lambda piece: engine.process(piece) + engine.flush()
+
+
+def zstding() -> Callable[[bytes], bytes]:
+    engine = zstandard.ZstdCompressor().compressobj()
+    return lambda piece: engine.compress(piece) + engine.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+
+
+STREAMS = {"gzip": gzipping, "deflate": deflating, "br": brotling, "zstd": zstding}
+PIECES = st.tuples(st.binary(min_size=1, max_size=9), st.integers(1, 40_000)).map(lambda made: made[0] * made[1])
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@settings(max_examples=30, deadline=None)
+@given(pieces=st.lists(PIECES, max_size=4))
+def test_a_stream_unfolds_as_it_comes(name: str, pieces: list[bytes]) -> None:
+    """All that was sent is seen by the time its piece has come, and nothing is kept back for the next."""
+    seen = bytearray()
+    unfolding, pack = Unfolding(name.upper(), seen.extend), STREAMS[name]()
+    sent = b""
+    for piece in pieces:
+        unfolding.feed(pack(piece))
+        sent += piece
+        assert seen == sent
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_piece_that_unfolds_too_far_ends_the_unfolding(name: str) -> None:
+    """It is undone to the bound, in memory as well, and nothing after it; so it is with what is damaged."""
+    seen = bytearray()
+    unfolding, pack = Unfolding(name, seen.extend, 1 << 20), STREAMS[name]()
+    bomb, after = pack(bytes(1 << 26)), pack(b"after")
+    tracemalloc.start()
+    try:
+        unfolding.feed(bomb)
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    unfolding.feed(after)
+    assert most < 1 << 23
+    assert len(seen) <= 1 << 20
+    assert b"after" not in seen
+
+
+@given(st.binary(max_size=300), st.sampled_from([*STREAMS, "x-gzip", "gzip, br", "unheard-of", ""]))
+def test_no_stream_fails(data: bytes, name: str) -> None:
+    """Whatever comes, and whatever it is called."""
+    unfolding = Unfolding(name, lambda _plain: None)
+    unfolding.feed(data)
+    unfolding.feed(data)
