@@ -1,4 +1,4 @@
-"""Content codings of captured bodies, undone within a bound: a small body may unfold to gigabytes.
+"""Content codings of bodies, captured or passing by, undone within a bound: a small body may unfold to gigabytes.
 
 Whatever can be read of a damaged or cut body is given; the rest is left out. Nothing here raises on content.
 """

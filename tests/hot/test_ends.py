@@ -206,7 +206,7 @@ async def test_a_reset_is_no_end_though_a_close_would_be(tmp_path: Path, kind: s
 
     async with answering(serve) as url, running(tmp_path, upstream={"base_url": url}) as gateway:
         reader, writer = await connect(gateway)
-        writer.write(request(CHAT, STREAM))
+        writer.write(request(CHAT, STREAM, connection="close"))
         await reader.readuntil(b"half\n\n")
         seen.set()
         rest = await reader.read()
