@@ -54,7 +54,7 @@ commit = Histogram(
     buckets=(0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1),
 )
 redact = Histogram("gateway_redact_seconds", "Parse, meter and redact one call.", buckets=SECONDS)
-withheld = Counter("gateway_withheld_total", "Calls whose text was withheld, by why.", ["why"])
+withheld = Counter("gateway_withheld_total", "Calls and comments whose text was withheld, by why.", ["why"])
 findings = Counter("gateway_findings_total", "Pieces of personal data removed.", ["entity"])
 tokens = Counter("gateway_tokens_total", "Tokens, by kind.", ["model", "kind", "origin"])
 cost = Counter("gateway_cost_usd_total", "Cost in USD as priced.", ["model", "origin"])

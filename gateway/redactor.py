@@ -41,6 +41,7 @@ GROUP_BYTES = 1 << 20
 DRAFT_CHARS = 16 << 20
 """How much clean text is held before it is written down."""
 IDLE_S = 0.1
+FULL_S = 1.0
 DRAIN_S = 25.0
 WATCHDOG_GRACE_S = 15.0
 
@@ -120,26 +121,28 @@ class Worker:
         together: defaultdict[Redactor, list[Exchange]] = defaultdict(list)
         for entry in entries:
             chosen = self._redactor(entry.call, age)
-            if chosen.reads_ahead and self._keeps(entry.call):
+            if chosen.reads_ahead and self._keeps(entry):
                 together[chosen].append(parse(entry))
         for chosen, exchanges in together.items():
             if len(exchanges) > 1:
                 chosen.read_ahead(exchanges)
 
     def _clean(self, entry: Whole | Note, age: float, *, expired: bool) -> Clean:
+        keep = self._keeps(entry) and not expired
+        if keep and backlog.withheld(self._config.redact, age):
+            metrics.withheld.labels("behind").inc()
+            keep = False
         if isinstance(entry, Note):
-            return self._redactors[self._config.redact.profile].score(entry)
+            return self._redactors[self._config.redact.profile].score(entry, content=keep)
         with metrics.redact.time():
             exchange = parse(entry)
             usage = self._meter.usage(exchange)
-            keep = self._keeps(entry.call) and not expired
-            if keep and backlog.withheld(self._config.redact, age):
-                metrics.withheld.labels("behind").inc()
-                keep = False
             return self._redactor(entry.call, age).record(exchange, usage, content=keep)
 
-    def _keeps(self, call: Call) -> bool:
-        return not (call.no_content or self._config.capture == "metadata")
+    def _keeps(self, entry: Whole | Note) -> bool:
+        """Whether its text is wanted."""
+        wanted = bool(entry.why) if isinstance(entry, Note) else not entry.call.no_content
+        return wanted and self._config.capture != "metadata"
 
     def _redactor(self, call: Call, age: float) -> Redactor:
         return self._redactors[backlog.profile(self._config.redact, call.key, call.route, age)]
@@ -234,11 +237,13 @@ def work_off(worker: Worker, segments: Segments, outbox: Outbox, config: Config)
     while True:
         if stop.is_set() and drain_until is None:
             drain_until = time.monotonic() + DRAIN_S
-        lease = segments.lease() if outbox.bytes() < config.outbox.max_bytes else None
+        full = outbox.bytes() >= config.outbox.max_bytes
+        # Of what has expired no text is handed over: it may pass, and must not wait for the store.
+        lease = segments.lease(config.journal.max_age if full else None)
         if lease is None or (drain_until is not None and time.monotonic() > drain_until):
             if drain_until is not None:
                 return
-            stop.wait(IDLE_S)
+            stop.wait(FULL_S if full else IDLE_S)
             continue
         try:
             worker.work_off(lease)

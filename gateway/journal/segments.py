@@ -15,15 +15,17 @@ Who finds a ``.spent`` segment that nobody holds does the steps left. A lease is
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import struct
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import failpoints
+from gateway import failpoints, telemetry
 from gateway.counters import name_of
 from gateway.errors import SealBroken
 from gateway.installkey import InstallKey
@@ -35,8 +37,12 @@ from gateway.outbox import batch_name, provisional, publish, write
 from gateway.paths import Layout
 
 QUARANTINE_DAYS = 7
+SCAN_S = 10.0
+"""How long the segments that were found last are gone through before others are looked for."""
 _ATTEMPT = struct.Struct("<I")
 _RUN = 0xFFFFFFFF
+
+log = telemetry.log("segments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class Lease:
         self._attempts: int | None = None
         self._attempts_before = 0
         self._running = False
+        self._noting = True
 
     def entries(self) -> Iterator[tuple[int, Finished | Broken]]:
         """Every entry with its place in the segment; what does not open comes as ``Broken``."""
@@ -82,20 +89,33 @@ class Lease:
         return bool(self._crashes)
 
     def attempt(self, index: int) -> int:
-        """Note that work on an entry begins; answers how many times it has, counting those that ended in a crash."""
+        """Note that work on an entry begins; answers how many times it has, counting those that ended in a crash.
+
+        Where there is no room for the note the run goes on without: work on what lies there is what makes room.
+        """
+        if self._noting:
+            try:
+                self._note(index)
+            except OSError as error:
+                log.warning("attempts are not counted", segment=self.name, error=error)
+                self.forgive()
+                self._noting = False
+        return self._crashes.get(index, 0) + 1
+
+    def _note(self, index: int) -> None:
         if self._attempts is None:
             self._attempts = os.open(self._attempts_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             self._attempts_before = os.fstat(self._attempts).st_size
-        if not self._running:
-            os.write(self._attempts, _ATTEMPT.pack(_RUN))
-            self._running = True
-        os.write(self._attempts, _ATTEMPT.pack(index))
-        return self._crashes.get(index, 0) + 1
+        note = _ATTEMPT.pack(index) if self._running else _ATTEMPT.pack(_RUN) + _ATTEMPT.pack(index)
+        self._running = True
+        if os.write(self._attempts, note) < len(note):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def forgive(self) -> None:
         """Give up on this run for a reason that is no entry's fault, a full disk say: it is not counted as a crash."""
-        if self._attempts is not None:
-            os.ftruncate(self._attempts, self._attempts_before)
+        if self._attempts is not None and self._running:
+            with contextlib.suppress(OSError):  # then it counts as one, if the process ends
+                os.ftruncate(self._attempts, self._attempts_before)
             self._running = False
 
     def quarantine(self, index: int) -> None:
@@ -186,17 +206,48 @@ class Segments:
         self._layout = layout
         self._key = key
         self._purged_at = 0.0
+        self._waiting: deque[Path] = deque()
+        self._scanned_at = 0.0
+        self._sick: set[Path] = set()
 
-    def lease(self) -> Lease | None:
-        """The oldest segment that nobody holds; ``None`` when there is none. Finishes hand-overs that were cut off."""
+    def lease(self, min_age: float | None = None) -> Lease | None:
+        """The oldest segment that nobody holds, older than ``min_age`` seconds; ``None`` when there is none.
+
+        Finishes hand-overs that were cut off. What was leased and not handed over comes again after the others.
+        """
         self._purge()
+        if time.monotonic() - self._scanned_at < SCAN_S and (lease := self._next(min_age)) is not None:
+            return lease
+        self._scan()
+        return self._next(min_age)
+
+    def _scan(self) -> None:
         for path in self._layout.journal.glob("*/*.spent"):
-            self._finish(path)
-        for path in sorted(self._layout.journal.glob("*/*.seg"), key=_age):
-            lease = self._take(path)
-            if lease is not None:
-                return lease
+            with self._left_alone(path):
+                self._finish(path)
+        self._waiting = deque(sorted(self._layout.journal.glob("*/*.seg"), key=_written_at))
+        self._scanned_at = time.monotonic()
+
+    def _next(self, min_age: float | None) -> Lease | None:
+        while self._waiting and (min_age is None or time.time() - _written_at(self._waiting[0]) > min_age):
+            path = self._waiting.popleft()
+            with self._left_alone(path):
+                lease = self._take(path)
+                if lease is not None:
+                    return lease
         return None
+
+    @contextlib.contextmanager
+    def _left_alone(self, path: Path) -> Iterator[None]:
+        """A file that is in trouble stays as it is, and is told of once: it must not stop the others."""
+        try:
+            yield
+        except OSError as error:
+            if path not in self._sick:
+                log.warning("left alone", segment=f"{path.parent.name}/{path.name}", error=error)
+            self._sick.add(path)
+        else:
+            self._sick.discard(path)
 
     def _take(self, path: Path) -> Lease | None:
         name = SegmentName.of(path)
@@ -211,7 +262,7 @@ class Segments:
             return Lease(path, handle, name, batch, self._layout, self._key)
         except OSError:
             os.close(handle)
-            return None
+            raise
 
     def _finish(self, spent: Path) -> None:
         name = SegmentName.of(spent)
@@ -241,15 +292,21 @@ class Segments:
         if now - self._purged_at < 60:
             return
         self._purged_at = now
-        for path in self._layout.quarantine.glob("*.sealed"):
-            with contextlib.suppress(OSError):
-                if now - path.stat().st_mtime > QUARANTINE_DAYS * 86_400:
-                    os.truncate(path, 0)
-                    path.rename(path.with_suffix(".purged"))
-        for path in self._layout.quarantine.glob("*.batch"):
-            with contextlib.suppress(OSError):
-                if now - path.stat().st_mtime > QUARANTINE_DAYS * 86_400:
-                    path.unlink()
+        quarantine = self._layout.quarantine
+        for path in (*quarantine.glob("*.sealed"), *quarantine.glob("*.batch")):
+            if now - _written_at(path) > QUARANTINE_DAYS * 86_400:
+                # Who copies the quarantine counts by the names in it.
+                with self._left_alone(path), moving(self._layout):
+                    _emptied(path)
+
+
+def _emptied(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # another redactor was faster
+        if path.suffix == ".batch":
+            path.unlink()
+        else:
+            os.truncate(path, 0)
+            path.rename(path.with_suffix(".purged"))
 
 
 def _hold(path: Path) -> int | None:
@@ -274,10 +331,10 @@ def _drafts(segment: Path, name: SegmentName, outbox: Path) -> list[Path]:
     return list(outbox.glob(f"{segment.parent.name}-*-{name.sequence:012d}-*.tmp"))
 
 
-def _age(path: Path) -> float:
+def _written_at(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:
+    except OSError:
         return 0.0
 
 

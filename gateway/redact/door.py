@@ -169,14 +169,15 @@ class Redactor:
             attempts=fields.attempts,
         )
 
-    def score(self, note: Note) -> Score:
-        """Somebody's word on a call. Its reason is redacted, or withheld when that fails."""
-        try:
-            with self._deadline.running():
-                why = self._text(note.why, "why") if note.why else ""
-        except Exception as error:  # as for a call: fails closed
-            self._failed(error, note.id)
-            why = WITHHELD
+    def score(self, note: Note, *, content: bool = True) -> Score:
+        """Somebody's word on a call. Without ``content``, or when redaction fails, its reason is ``[withheld]``."""
+        why = _withheld(note.why)
+        if content and note.why:
+            try:
+                with self._deadline.running():
+                    why = self._text(note.why, "why")
+            except Exception as error:  # as for a call: fails closed
+                self._failed(error, note.id)
         ours = policy.OUR_ID.fullmatch(note.target)
         return Score(
             id=note.id if policy.OUR_ID.fullmatch(note.id) else self._pseudonyms.reference(note.id),

@@ -9,11 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from gateway.journal import Broken, Lease, Segments
 from gateway.journal.files import COUNTERS
 from gateway.paths import Layout
 from gateway.raw import Whole
+from tests.fakes.disk import NotMounted, leave_free, small_disk
 from tests.journal import victim
 from tests.journal.makers import (
     KEY,
@@ -112,6 +114,54 @@ def test_a_released_segment_can_be_leased_again(layout: Layout) -> None:
     leased(layout).release()
     worked_off(layout)
     assert sorted(in_outbox(layout)) == ["a", "b"]
+
+
+def test_a_segment_that_was_given_up_comes_again_after_the_others(layout: Layout) -> None:
+    """One that cannot be handed over, for whatever reason, keeps nobody waiting."""
+    filled(layout, whole("c"))
+    segments = Segments(layout, KEY)
+    turns = []
+    for _ in range(3):
+        lease = segments.lease()
+        assert lease is not None
+        turns.append(lease.name)
+        lease.release()
+    assert turns[0] == turns[2] != turns[1]
+
+
+def test_only_what_is_old_enough_is_leased_when_that_is_asked_for(layout: Layout) -> None:
+    """The others wait, whoever finds them; without an age even a file of tomorrow is leased."""
+    filled(layout, whole("c"))
+    old, young = sorted(folder(layout).glob("*.seg"))
+    os.utime(old, (time.time() - 3_700,) * 2)
+    os.utime(young, (time.time() + 3_600,) * 2)
+    segments = Segments(layout, KEY)
+    lease = segments.lease(3_600.0)
+    assert lease is not None
+    assert lease.name == f"{SERVE}/{old.stem}"
+    assert segments.lease(3_600.0) is None
+    other = segments.lease()
+    assert other is not None
+    assert other.name == f"{SERVE}/{young.stem}"
+    for each in (lease, other):
+        each.release()
+
+
+def test_files_in_trouble_are_left_alone_and_the_others_are_worked_off(layout: Layout) -> None:
+    """Links that lead nowhere but to themselves, a folder with a segment's name; each is told of once."""
+    for name in ("000000000000-0.seg", "000000000000-0.spent"):
+        (folder(layout) / name).symlink_to(name)
+    (folder(layout) / "000000000009-0.seg").mkdir()
+    segments = Segments(layout, KEY)
+    with structlog.testing.capture_logs() as logs:
+        lease = segments.lease()
+        assert lease is not None
+        lease.commit([clean(entry) for _, entry in lease.entries() if not isinstance(entry, Broken)])
+        assert [segments.lease() for _ in range(3)] == [None] * 3
+    assert sorted(in_outbox(layout)) == ["a", "b"]
+    assert sorted(line["segment"] for line in logs) == [
+        f"{SERVE}/{name}" for name in ("000000000000-0.seg", "000000000000-0.spent", "000000000009-0.seg")
+    ]
 
 
 # -- the hand-over ---------------------------------------------------------------------------------------------------
@@ -288,6 +338,30 @@ def test_forgiving_a_run_keeps_the_crashes_before_it(layout: Layout) -> None:
     lease = leased(layout)
     assert lease.attempt(2) == 2
     lease.release()
+
+
+def test_a_journal_without_a_byte_left_is_worked_off(tmp_path: Path) -> None:
+    """That makes the room. Attempts are not counted meanwhile; crashes of before still are."""
+    layout = Layout(tmp_path / "data")
+    try:
+        with small_disk(layout.journal, 2):
+            filled(layout, whole("a"), whole("b"))
+            filled(layout, whole("c"))
+            for _ in range(3):
+                assert victim.run(victim.crash_on, layout.data_dir, 1) == victim.KILLED
+            leave_free(layout.journal / "ballast", 0)
+            first = leased(layout)
+            assert [first.attempt(index) for index in (0, 1, 1)] == [1, 4, 4]
+            first.release()
+            assert victim.run(victim.crash_on, layout.data_dir, 1) == 0
+            second = leased(layout)
+            assert [second.attempt(0) for _ in range(2)] == [1, 1]
+            second.commit([clean(entry) for _, entry in second.entries() if not isinstance(entry, Broken)])
+            assert in_outbox(layout) == ["a", "c"]
+            assert balanced(layout).quarantined == 1
+            assert names(folder(layout)) == {"counters"}
+    except NotMounted as reason:
+        pytest.skip(str(reason))
 
 
 def test_a_frame_that_does_not_open_is_put_aside_as_it_is(layout: Layout) -> None:

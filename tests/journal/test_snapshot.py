@@ -121,6 +121,22 @@ def test_a_cut_off_hand_over_is_not_finished_while_a_copy_is_made(layout: Layout
     assert in_outbox(layout) == ["a"]
 
 
+def test_quarantined_text_is_not_emptied_while_a_copy_is_made(layout: Layout) -> None:
+    """The copy counts its calls by the file's name, which changes then."""
+    sealed = layout.quarantine / "serve-0-x-000000000009-2.sealed"
+    sealed.write_bytes(b"sealed")
+    os.utime(sealed, (0, 0))
+    redactor = threading.Thread(target=worked_off, args=(layout,))
+    with still(layout):
+        redactor.start()
+        eventually(
+            lambda: waited_for(layout.journal) or waited_for(layout.outbox), "the redactor waits", patience_s=PATIENCE_S
+        )
+        assert sealed.read_bytes() == b"sealed"
+    redactor.join()
+    assert [path.suffix for path in layout.quarantine.iterdir()] == [".purged"]
+
+
 def test_no_batch_goes_to_the_store_while_a_copy_is_made(layout: Layout) -> None:
     """Neither the insert nor the count."""
     filled(layout, whole("a"))

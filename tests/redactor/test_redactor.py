@@ -26,6 +26,8 @@ from gateway.paths import Layout
 from gateway.raw import Call, Ended, Note, Reply, Whole
 from gateway.redact import Redactor, Span
 from gateway.redactor import Watchdog, Worker, run
+from tests.e2e.installation import eventually
+from tests.journal import victim
 from tests.journal.makers import KEY, SERVE, balanced, filled, restarted, whole
 
 MAIL = "ada.planted@example.com"
@@ -212,6 +214,29 @@ def test_a_note_is_redacted_and_withheld_when_that_fails(layout: Layout, redacto
     assert (withheld.why, withheld.label) == (WITHHELD, "down")
 
 
+@pytest.mark.parametrize(
+    ("waited", "settings"),
+    [
+        (86_500.0, {}),
+        (700.0, {"redact": {"behind": [{"after": 600, "do": "metadata"}]}}),
+        (0.0, {"capture": "metadata"}),
+    ],
+)
+def test_a_comment_is_withheld_as_the_text_of_a_call_is(
+    layout: Layout, redactor: Redactor, waited: float, settings: dict[str, Any]
+) -> None:
+    """For its age, by a step for when redaction is behind, or by the operator's word; what was judged stays."""
+    fields: dict[str, Any] = {"at": 1, "target": ids(9), "name": "thumb", "source": "human", "label": "down"}
+    filled(layout, Note(id=ids(1), why=TEXT, value=0.25, **fields), Note(id=ids(2), **fields))
+    (path,) = (layout.journal / SERVE).glob("*.seg")
+    os.utime(path, (time.time() - waited,) * 2)
+    said, silent = work(layout, redactor, **settings)
+    assert isinstance(said, Score)
+    assert isinstance(silent, Score)
+    assert (said.why, said.label, said.value) == (WITHHELD, "down", 0.25)
+    assert silent.why == ""
+
+
 def test_a_killed_call_is_handed_over_as_killed(layout: Layout, redactor: Redactor) -> None:
     """What had come of the answer is redacted like the whole of one."""
     cut = Reply(status=200, ended=Ended.KILLED, head=f"I am {MAIL} and {TEXT}".encode(), size=40)
@@ -309,6 +334,44 @@ def test_a_full_outbox_is_left_alone(layout: Layout, monkeypatch: pytest.MonkeyP
             signal.signal(number, handler)
     assert set(looks) == {1 << 20}
     assert balanced(layout).raw == 1
+
+
+def test_what_expires_does_not_wait_for_a_full_outbox(layout: Layout) -> None:
+    """Of calls older than ``journal.max_age`` numbers alone are handed over; what is seven days old or cut off ends."""
+    filled(layout, chat(ids(1), TEXT))
+    assert victim.run(victim.hand_over_until, layout.data_dir, "segment.spent") == victim.KILLED
+    filled(layout, chat(ids(2), TEXT))
+    (old,) = (layout.journal / SERVE).glob("*.seg")
+    os.utime(old, (time.time() - 86_500,) * 2)
+    filled(layout, chat(ids(3), TEXT))
+    sealed = layout.quarantine / f"{SERVE}-x-000000000009-0.sealed"
+    sealed.write_bytes(b"sealed")
+    os.utime(sealed, (time.time() - 8 * 86_400,) * 2)
+    (layout.outbox / "large-0.batch").write_bytes(bytes(1 << 20))
+    settings = {"redact": {"profile": "fast"}, "journal_key": (b"k" * 32).hex(), "outbox": {"max_bytes": 1 << 20}}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop() -> None:
+        try:
+            eventually(lambda: not old.exists(), "the old segment is worked off", patience_s=20.0)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    try:
+        run(Config.model_validate(settings), layout, 0)
+    finally:
+        stopping.join()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    (layout.outbox / "large-0.batch").unlink()
+    items = {item.id: item for batch in Outbox(layout.outbox).pending() for item in batch.read()}
+    assert set(items) == {ids(1), ids(2)}
+    assert_withheld(only([items[ids(2)]]))
+    ledger = balanced(layout)
+    assert (ledger.outbox, ledger.raw) == (2, 1)
+    assert [path.suffix for path in layout.quarantine.iterdir()] == [".purged"]
 
 
 def test_the_watchdog_gives_up_on_a_call_that_outlives_its_box() -> None:
