@@ -82,8 +82,7 @@ def backup(config: Config, destination: str, *, with_key: bool) -> About:
                 members += _below(frozen(Path(address.path), snapshot.NAME), _STORE)
                 _write(file, about, members)
         finally:
-            snapshot.drop(layout)
-            shutil.rmtree(frozen(Path(address.path), snapshot.NAME), ignore_errors=True)
+            snapshot.drop(layout, Path(address.path))
     return about
 
 
@@ -133,7 +132,7 @@ def _freeze(address: Address, name: str) -> None:
 @contextlib.contextmanager
 def _alone(layout: Layout) -> Iterator[None]:
     layout.create()
-    lock = hold(layout.run / "backup.lock", f"another backup of {layout.data_dir} is being written")
+    lock = hold(snapshot.lock(layout), f"another backup of {layout.data_dir} is being written")
     try:
         yield
     finally:
@@ -227,7 +226,7 @@ def restore(config: Config, source: str, *, key: Path | None, say: Callable[[str
     layout = Layout(config.data_dir.resolve())
     store = Path(_embedded(config, layout).path)
     for directory in (layout.data_dir, store):
-        if directory.exists() and any(directory.iterdir()):
+        if directory.exists() and not all(_unused(path) for path in directory.iterdir()):
             raise ConfigError(f"{directory}: is not empty; move what is in it away first")
     unpacked = {_DATA: layout.restoring, _STORE: store.with_name(f"{store.name}.restoring")}
     with _failing("the backup was not restored"):
@@ -241,6 +240,11 @@ def restore(config: Config, source: str, *, key: Path | None, say: Callable[[str
             for folder in unpacked.values():
                 shutil.rmtree(folder, ignore_errors=True)
     return about
+
+
+def _unused(path: Path) -> bool:
+    """Whether it is what a new file system has in it."""
+    return path.name == snapshot.LOST_AND_FOUND and path.is_dir() and not any(path.glob("*"))
 
 
 @contextlib.contextmanager

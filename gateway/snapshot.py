@@ -9,23 +9,30 @@ makes ``killed`` records of them, as after any crash.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway import ledger
 from gateway.counters import reading
+from gateway.errors import ConfigError
 from gateway.model import Ledger
 from gateway.moves import still
-from gateway.paths import Layout
+from gateway.paths import Layout, hold
+from gateway.store.freeze import frozen
 
 NAME = "backup"
 """Of what the store keeps frozen."""
+LOST_AND_FOUND = "lost+found"
+"""Found where a directory is a file system of its own, and none of ours."""
 TRIES = 100
 _COUNTERS = "counters"
 _FINAL = {".seg", ".spent", ".batch"}
+_DRAFT = ".tmp"
+_NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
 _GROWING = (".live", ".open")
 """In this order: a call that ends between the two is in both then, and recovery knows it by its id."""
 
@@ -35,26 +42,81 @@ def take(layout: Layout, freeze: Callable[[str], None]) -> Ledger:
 
     In place of any earlier one. Raises ``OSError``, and what ``freeze`` raises.
     """
-    drop(layout)
     copy = Layout(layout.snapshot)
-    copy.create()
-    with still(layout):
-        _copy_database(layout.control_db, copy.control_db)
-        for folder in (layout.outbox, layout.quarantine):
-            for path in folder.iterdir():
-                _copy(path, copy.data_dir / folder.name)
-        for worker in layout.journal.iterdir():
-            if worker.is_dir():
-                _copy_worker(worker, copy.journal / worker.name)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copy2(layout.sticky, copy.sticky)
-        freeze(NAME)
-    return ledger.read(copy)
+    with _alone(layout):
+        shutil.rmtree(layout.snapshot, ignore_errors=True)
+        copy.create()
+        with still(layout):
+            _copy_database(layout.control_db, copy.control_db)
+            for folder in (layout.outbox, layout.quarantine):
+                _copy_calls(folder, copy.data_dir / folder.name)
+            for worker in layout.journal.iterdir():
+                if worker.is_dir() and worker.name != LOST_AND_FOUND:
+                    _copy_worker(worker, copy.journal / worker.name)
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy2(layout.sticky, copy.sticky)
+            freeze(NAME)
+        return ledger.read(copy)
 
 
-def drop(layout: Layout) -> None:
-    """Remove the copy; what the store keeps is its own business."""
+def drop(layout: Layout, store: Path) -> None:
+    """Remove the copy, and what a store in this directory keeps of it."""
     shutil.rmtree(layout.snapshot, ignore_errors=True)
+    shutil.rmtree(frozen(store, NAME), ignore_errors=True)
+
+
+def lock(layout: Layout) -> Path:
+    """Held by a backup from before its copy is made until that is in the file."""
+    return layout.run / "backup.lock"
+
+
+def sweep(layout: Layout, store: Path) -> bool:
+    """Whether a backup that ended early had left a copy, which is removed then: it holds raw text. Raises ``OSError``.
+
+    One that is still being made, for a backup that no longer waits for it, is left until it is whole.
+    """
+    if not (layout.snapshot.exists() or frozen(store, NAME).exists()):
+        return False
+    try:
+        handle = hold(lock(layout), "")
+    except ConfigError:
+        return False
+    try:
+        with _alone(layout):
+            drop(layout, store)
+    finally:
+        os.close(handle)
+    return True
+
+
+@contextlib.contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    """One at a time: an earlier one, whose backup gave up, must not write into the copy of a later one."""
+    try:
+        handle = hold(layout.run / "snapshot.lock", "")
+    except ConfigError:
+        raise OSError(errno.EBUSY, "one for an earlier backup is still being made") from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _copy_calls(folder: Path, copy: Path) -> None:
+    """Outbox or quarantine, where nothing moves now: a call's file that vanishes is an error.
+
+    Drafts alone come and go. Those of a spent segment are handed over by a move, so none of them can go now; one that
+    goes was given up, and its calls are in their segment.
+    """
+    for path in _files(folder):
+        with contextlib.suppress(FileNotFoundError) if path.suffix == _DRAFT else contextlib.nullcontext():
+            _copy(path, copy)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The regular files of a folder, those that vanish the next moment too; what else lies there is not ours."""
+    with os.scandir(folder) as entries:
+        return [Path(entry) for entry in entries if entry.is_file(follow_symlinks=False)]
 
 
 def _copy_worker(worker: Path, copy: Path) -> None:
@@ -72,7 +134,7 @@ def _copy_worker(worker: Path, copy: Path) -> None:
 
 def _copy_sealed(worker: Path, copy: Path) -> None:
     """Counters first: recovery makes up for a call too few in them, and counts one too many as shed."""
-    paths = list(worker.iterdir())
+    paths = _files(worker)
     growing = [path for suffix in _GROWING for path in paths if path.suffix == suffix]
     counters = [path for path in paths if path.name == _COUNTERS]
     for path in [*counters, *growing, *(path for path in paths if path not in counters + growing)]:
@@ -90,11 +152,16 @@ def _state(worker: Path) -> tuple[int, list[str]]:
 
 
 def _copy(path: Path, folder: Path) -> None:
-    """With its times, for they are a call's age; what never changes again is linked."""
+    """With its times, for they are a call's age; what never changes again is linked, within one file system."""
     if path.suffix in _FINAL:
-        os.link(path, folder / path.name)
-    else:
-        shutil.copy2(path, folder / path.name)
+        try:
+            os.link(path, folder / path.name)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        else:
+            return
+    shutil.copy2(path, folder / path.name)
 
 
 def _copy_database(source: Path, copy: Path) -> None:

@@ -35,6 +35,7 @@ from gateway.moves import moving
 from gateway.outbox import Outbox
 from gateway.paths import Layout
 from gateway.site import application
+from gateway.store import address
 from gateway.store.client import Store
 from gateway.store.reads import Reads
 from gateway.store.repricing import Repricing
@@ -42,6 +43,7 @@ from gateway.store.repricing import Repricing
 MAX_SOCKET_PATH = 107
 """Bytes; the kernel's limit of a unix socket's path."""
 LEDGER_EVERY_S = 5.0
+SWEEP_EVERY_S = 60.0
 FINISH_S = 5
 """Seconds that open requests get at the end."""
 JOIN_S = 20.0
@@ -75,6 +77,8 @@ def run(config: Config, layout: Layout) -> None:
         with Parts() as parts:
             loader = Loader(Outbox(layout.outbox), store, control, moving=partial(moving, layout))
             parts.start("loader", loader.run)
+            where = address.parse(url, layout.store).path or layout.store
+            parts.start("sweep", partial(sweep, partial(snapshot.sweep, layout, Path(where))))
             ages = partial(ledger.behind, layout)
             parts.start("ledger", partial(watch_ledger, partial(ledger.read, layout), ages))
             if config.export.langfuse is not None:
@@ -154,6 +158,18 @@ def watch_ledger(read: Callable[[], Ledger], behind: Callable[[], Behind], stop:
             metrics.raw_age.set(ages.redaction)
             metrics.store_behind.set(ages.store)
         if stop.wait(LEDGER_EVERY_S):
+            return
+
+
+def sweep(remove: Callable[[], bool], stop: threading.Event) -> None:
+    """Remove, soon, what a backup that was killed left behind."""
+    while True:
+        try:
+            if remove():
+                log.warning("a backup had ended early; what it left is removed")
+        except OSError as error:
+            log.warning("what a backup left is not removed yet", error=error)
+        if stop.wait(SWEEP_EVERY_S):
             return
 
 

@@ -18,10 +18,14 @@ import pytest
 import yaml
 
 from gateway import outbox
+from gateway import work as working
 from gateway.errors import ConfigError, StoreError
 from gateway.ledger import Behind
 from gateway.paths import Layout
+from gateway.snapshot import NAME
+from gateway.store.freeze import frozen
 from gateway.work import MAX_SOCKET_PATH, Parts, listening, watch_ledger
+from tests.e2e.installation import eventually
 from tests.fakes.site import BALANCED
 from tests.store.samples import record, score
 
@@ -113,6 +117,39 @@ def test_what_lies_in_the_outbox_comes_to_the_page(work: Work) -> None:
         client.get("/dashboards/login", params={"token": TOKEN})
         assert "from-the-outbox" in client.get("/dashboards/").text
         assert "0 / 1" in client.get(f"/dashboards/calls/{stored.id}").text
+
+
+def test_what_a_killed_backup_left_is_removed_at_the_start(tmp_path: Path) -> None:
+    """Links to sealed segments, and what the store kept for it."""
+    layout = Layout(tmp_path / "data")
+    layout.create()
+    left = [layout.snapshot / "journal", frozen(layout.store, NAME) / "store"]
+    for directory in left:
+        directory.mkdir(parents=True)
+    work = start(tmp_path, store={"url": f"chdb://{layout.store}"})
+    try:
+        work.await_ready()
+        eventually(lambda: not any(directory.parent.exists() for directory in left), "it is removed")
+    finally:
+        work.process.kill()
+        work.process.wait()
+
+
+def test_what_backups_leave_is_looked_for_again_whatever_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the end."""
+    monkeypatch.setattr(working, "SWEEP_EVERY_S", 0.0)
+    stop, looks = threading.Event(), []
+
+    def remove() -> bool:
+        looks.append(len(looks))
+        if len(looks) == 3:
+            stop.set()
+        if len(looks) == 1:
+            raise OSError(5, "Input/output error")
+        return len(looks) == 2
+
+    working.sweep(remove, stop)
+    assert len(looks) == 3
 
 
 def test_it_serves_its_pages_without_its_store(tmp_path: Path) -> None:

@@ -169,6 +169,22 @@ def test_only_an_empty_place_is_restored_into(site: Installation, file: Path) ->
     assert sorted(path for path in site.data_dir.rglob("*")) == before
 
 
+def test_a_new_file_system_is_an_empty_place(site: Installation, file: Path, tmp_path: Path) -> None:
+    """It has a folder of its own; what was found again and put in there is another matter."""
+    found = tmp_path / "copy" / "data" / "lost+found"
+    copy = elsewhere(site, tmp_path / "copy")
+    found.mkdir(parents=True)
+    again = found / "#12"
+    again.touch()
+    state = site.directory / "state"
+    code, told = gateway(copy, "restore", str(file), state=state)
+    assert (code, "is not empty" in told) == (2, True), told
+    again.unlink()
+    code, told = gateway(copy, "restore", str(file), state=state)
+    assert code == 0, told
+    assert (copy.data_dir / "control.db").exists()
+
+
 def test_a_restore_that_was_cut_off_is_not_started_on(site: Installation, tmp_path: Path) -> None:
     """It would look like a new installation."""
     copy = elsewhere(site, tmp_path / "copy")

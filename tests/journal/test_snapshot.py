@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from gateway.journal.files import COUNTERS
 from gateway.loader import Loader
 from gateway.moves import moving, still
 from gateway.outbox import Outbox
-from gateway.paths import Layout
+from gateway.paths import Layout, hold
+from gateway.store.freeze import frozen
 from tests.e2e.installation import eventually
+from tests.fakes.disk import NotMounted, small_disk
 from tests.journal import victim
 from tests.journal.makers import KEY, balanced, clean, filled, ids_in, in_outbox, restarted, whole, worked_off
 
@@ -83,12 +86,21 @@ def test_a_copier_that_waits_goes_before_movers_that_come_later(layout: Layout) 
     late = threading.Thread(target=enter, args=("late", False))
     with moving(layout):
         copier.start()
-        eventually(lambda: waited_for(layout.outbox), "the copier waits", patience_s=PATIENCE_S)
+        eventually(lambda: not free(layout.journal, fcntl.LOCK_SH), "the copier has its turn", patience_s=PATIENCE_S)
         late.start()
         eventually(lambda: waited_for(layout.journal), "the late one waits for its turn", patience_s=PATIENCE_S)
     copier.join()
     late.join()
     assert order == ["copier", "late"]
+
+
+def test_a_copier_gives_up_on_what_never_comes_to_its_end_and_others_have_their_turn(layout: Layout) -> None:
+    """A redactor that hangs in the middle of a move: the others must not wait for it as well."""
+    with moving(layout):
+        with pytest.raises(TimeoutError, match="stuck"), still(layout, patience_s=0.0):
+            raise AssertionError("it was not still")
+        with moving(layout):
+            assert free(layout.journal, fcntl.LOCK_EX)
 
 
 def test_no_segment_is_handed_over_while_a_copy_is_made(layout: Layout) -> None:
@@ -229,8 +241,99 @@ def test_a_copy_has_what_waits_for_the_store_and_what_is_counted(layout: Layout)
         assert (copied.stored_calls, copied.cursor("langfuse")) == (7, "here")
         copied.close()
     control.close()
-    snapshot.drop(layout)
+    snapshot.drop(layout, layout.store)
     assert not layout.snapshot.exists()
+
+
+def vanishing(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    """Files of a kind are removed right before they are copied."""
+    for module, name in ((shutil, "copy2"), (os, "link")):
+        real = getattr(module, name)
+
+        def gone(source: Path, target: Path, real: Callable[[Path, Path], object] = real) -> object:
+            if source.suffix == suffix:
+                source.unlink()
+            return real(source, target)
+
+        monkeypatch.setattr(module, name, gone)
+
+
+def test_a_draft_that_is_given_up_meanwhile_is_in_no_copy(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its calls are in their segment."""
+    filled(layout, whole("a"))
+    lease = Segments(layout, KEY).lease()
+    assert lease is not None
+    lease.draft([clean(entry) for _, entry in lease.entries()])
+    vanishing(monkeypatch, ".tmp")
+    assert snapshot.take(layout, kept).raw == 1
+    assert ids_in(layout.snapshot / "journal" / "serve-0", "*.seg") == ["a"]
+    assert list((layout.snapshot / "outbox").iterdir()) == []
+    lease.release()
+
+
+@pytest.mark.parametrize("name", ["outbox/x-1.batch", "quarantine/serve-0-x-000000000009-2.sealed"])
+def test_a_file_with_calls_that_vanishes_makes_no_copy(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It would be one without them."""
+    (layout.data_dir / name).write_bytes(b"calls")
+    vanishing(monkeypatch, Path(name).suffix)
+    with pytest.raises(FileNotFoundError):
+        snapshot.take(layout, kept)
+
+
+def test_what_is_no_file_of_calls_is_in_no_copy(layout: Layout) -> None:
+    """What file systems and people put there."""
+    filled(layout, whole("a"))
+    folders = (layout.outbox, layout.quarantine, layout.journal, layout.journal / "serve-0")
+    for folder in folders:
+        (folder / "lost+found").mkdir()
+    os.mkfifo(layout.outbox / "pipe.batch")
+    assert snapshot.take(layout, kept).raw == 1
+    assert list(layout.snapshot.rglob("lost+found")) == []
+    assert list((layout.snapshot / "outbox").iterdir()) == []
+
+
+def test_a_journal_on_a_disk_of_its_own_is_copied(layout: Layout) -> None:
+    """Where no links lead."""
+    try:
+        with small_disk(layout.journal, 2):
+            filled(layout, whole("a"))
+            assert snapshot.take(layout, kept).raw == 1
+            assert ids_in(layout.snapshot / "journal" / "serve-0", "*.seg") == ["a"]
+    except NotMounted as reason:
+        pytest.skip(str(reason))
+
+
+# -- what is left of one ---------------------------------------------------------------------------------------------
+
+
+def test_a_copy_that_is_being_made_is_neither_removed_nor_mixed_with_another(layout: Layout) -> None:
+    """Its backup was killed, and another one came."""
+
+    def underway(name: str) -> None:
+        for other in (partial(snapshot.take, layout, kept), partial(snapshot.sweep, layout, layout.store)):
+            with pytest.raises(OSError, match="earlier backup"):
+                other()
+
+    filled(layout, whole("a"))
+    assert snapshot.take(layout, underway).raw == 1
+
+
+def test_what_a_backup_left_is_removed_once_nobody_makes_one(layout: Layout) -> None:
+    """The copy and what the store kept; a backup that reads them holds its lock."""
+    kept_by_store = frozen(layout.store, snapshot.NAME)
+    assert not snapshot.sweep(layout, layout.store)
+    filled(layout, whole("a"))
+    snapshot.take(layout, lambda _name: kept_by_store.mkdir(parents=True))
+    reading = hold(snapshot.lock(layout), "held")
+    assert not snapshot.sweep(layout, layout.store)
+    assert balanced(Layout(layout.snapshot)).raw == 1
+    os.close(reading)
+    assert snapshot.sweep(layout, layout.store)
+    assert not layout.snapshot.exists()
+    assert not kept_by_store.exists()
+    assert balanced(layout).raw == 1
 
 
 def test_what_changes_later_does_not_change_in_the_copy(layout: Layout) -> None:
