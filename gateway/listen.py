@@ -39,6 +39,8 @@ _TCP_INFO = getattr(socket, "TCP_INFO", None)
 _CLOSE, _CLOSE_WAIT = 7, 8
 """TCP's states after a reset, and after the other side has closed."""
 
+_FRAMING = (b"content-length", b"transfer-encoding")
+
 log = telemetry.log("listen")
 
 
@@ -282,6 +284,7 @@ class Listener(HttpToolsProtocol):
         self._running: tuple[RequestResponseCycle, asyncio.Task[None]] | None = None
         self._sink: Sink | None = None
         self._early: bytearray | None = None
+        self._declined = False
         self._look_at: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -347,18 +350,33 @@ class Listener(HttpToolsProtocol):
             self._head_bytes += len(data)
         elif self.deadline != NEVER and (self.cycle is None or self.cycle.response_complete):
             self.deadline = self.loop.time() + self.deadlines.head
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # Unless it is a WebSocket, it is answered as the plain HTTP request it also is.
-            if self._early is not None:
-                self._wait_for_switch(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._refusal = self._refusal or (400, "The request is not valid HTTP.", "bad_request")
+        self._parse(data)
         if self._in_head and self._head_bytes > HEAD_BYTES:
             self._refusal = _TOO_LARGE
         if self._refusal is not None:
             self._refuse(*self._refusal)
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            rest = data[upgrade.args[0] :]
+            if self._early is not None:
+                self._wait_for_switch(rest)
+            elif self._declined:
+                self._read_on(rest)
+        except httptools.HttpParserError:
+            self._refusal = self._refusal or (400, "The request is not valid HTTP.", "bad_request")
+
+    def _read_on(self, rest: bytes) -> None:
+        """Read a request that offers a switch which is not taken up (h2c) as the plain one that it also is.
+
+        The parser leaves out the body of any that offers one; a new parser is told how that body is framed.
+        """
+        framing = b"".join(b"%b: %b\r\n" % pair for pair in self.headers if pair[0] in _FRAMING)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parse(b"POST / HTTP/1.1\r\n" + framing + b"\r\n" + rest)
 
     def _wait_for_switch(self, data: bytes) -> None:
         """Bytes that came before the upstream agreed to switch."""
@@ -377,6 +395,8 @@ class Listener(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
+        if self._declined:
+            return
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
@@ -386,6 +406,8 @@ class Listener(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, counted."""
+        if self._declined:
+            return
         name = name.lower()
         if name == b"host":
             self._hosts += 1
@@ -395,6 +417,9 @@ class Listener(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: check it and start the application, or queue it behind the one that runs."""
+        if self._declined:
+            self._declined = False  # from here on it comes as any other
+            return
         self._in_head = False
         version = self.parser.get_http_version()
         self._refusal = self._refusal or self._fault(version)
@@ -444,11 +469,14 @@ class Listener(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         self.cycle.linger = self._linger
-        if self.parser.should_upgrade() and _is_websocket(scope):
-            self._early = bytearray()
-            self.cycle.keep_alive = False
-            self.cycle.hand_over = self._hand_over
-            scope["state"][SWITCH] = self.cycle
+        if self.parser.should_upgrade():
+            if _is_websocket(scope):
+                self._early = bytearray()
+                self.cycle.keep_alive = False
+                self.cycle.hand_over = self._hand_over
+                scope["state"][SWITCH] = self.cycle
+            else:
+                self._declined = True
         self.deadline = self.loop.time() + self.deadlines.body
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
@@ -476,7 +504,7 @@ class Listener(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole; the client owes nothing now."""
-        if self._refusal is not None:
+        if self._refusal is not None or self._declined:
             return
         self.deadline = NEVER
         if not self.cycle.response_complete:

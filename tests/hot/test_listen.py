@@ -139,6 +139,22 @@ async def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("framed", [True, False])
+async def test_a_request_that_offers_h2c_is_served_as_plain(tmp_path: Path, framed: bool) -> None:
+    """As JDK's HttpClient and ``curl --http2`` send it: its body arrives, and the next request is answered."""
+    offer = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2_settings": "AAEAAEAAAAIAAAAB"}
+    data = request(CHAT, b"12345", x_mode="echo", **offer)
+    if not framed:
+        data = data.replace(
+            b"content-length: 5\r\n\r\n12345", b"transfer-encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n"
+        )
+    async with running(tmp_path) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(data + request("/healthz", method="GET", **offer) + request(CHAT, b"2", x_mode="echo"))
+        assert [(await read_answer(reader)).body for _ in range(3)] == [b"12345", b"ok\n", b"2"]
+        writer.close()
+
+
 class Wire(asyncio.Transport):
     """A connection that only tells whether it is read from."""
 

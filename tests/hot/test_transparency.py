@@ -72,13 +72,22 @@ class Site:
 
     def ask(self, pieces: list[bytes]) -> tuple[int, bytes, bytes]:
         """Send a request in pieces on a connection of its own. Status, head and body as they came off the wire."""
+        (answer,) = self.ask_in_turn(pieces, 1)
+        return answer
+
+    def ask_in_turn(self, pieces: list[bytes], count: int) -> list[tuple[int, bytes, bytes]]:
+        """The same with so many requests on one connection."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as link:
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for piece in pieces:
                 link.sendall(piece)
             with link.makefile("rb") as answer:
-                head = b"".join(iter(answer.readline, b"\r\n"))
-                return int(head.split()[1]), head, _answer(answer, head.lower())
+                return [_whole_answer(answer) for _ in range(count)]
+
+
+def _whole_answer(answer: Any) -> tuple[int, bytes, bytes]:
+    head = b"".join(iter(answer.readline, b"\r\n"))
+    return int(head.split()[1]), head, _answer(answer, head.lower())
 
 
 def _answer(answer: Any, head: bytes) -> bytes:
@@ -218,6 +227,26 @@ def test_a_request_comes_out_as_it_went_in(
 
 @ANY
 @given(
+    asked=st.lists(st.tuples(PATHS, BODIES, st.booleans(), st.booleans()), min_size=1, max_size=4),
+    places=PLACES,
+)
+def test_an_offer_to_switch_to_another_protocol_changes_nothing(
+    site: Site, asked: list[tuple[str, bytes, bool, bool]], places: list[int]
+) -> None:
+    """Requests that offer h2c arrive whole, as do those behind them, framed and cut in any way."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+    site.script.pieces, site.script.turns = [answer], 0
+    sent = [_request(path, body, framed=framed, extra=H2C * offered) for path, body, framed, offered in asked]
+    told = site.ask_in_turn(cut(b"".join(sent), places), len(sent))
+    assert [(status, body) for status, _, body in told] == [(200, b"ok")] * len(sent)
+    assert site.script.bodies[-len(sent) :] == [body for _, body, _, _ in asked]
+    for head, (path, _, _, _) in zip(site.script.heads[-len(sent) :], asked, strict=True):
+        assert head.startswith(f"POST {path} HTTP/1.1\r\n".encode())
+        assert b"upgrade" not in head.lower()
+
+
+@ANY
+@given(
     events=st.lists(EVENTS.filter(lambda data: b"usage" not in data), max_size=4), places=PLACES, at=st.integers(0, 4)
 )
 def test_a_usage_event_that_only_the_gateway_asked_for_is_taken_out(
@@ -240,7 +269,14 @@ def _closed(data: bytes) -> bytes:
     return data if data.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) or not data else data + b"\n\n"
 
 
-def _request(path: str, body: bytes, kind: str = "application/json", *, framed: bool = True) -> bytes:
+H2C = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAEAAEAAAAIAAAAB")
+"""What JDK's HttpClient and ``curl --http2`` send on a connection without TLS."""
+
+
+def _request(
+    path: str, body: bytes, kind: str = "application/json", *, framed: bool = True, extra: tuple[str, ...] = ()
+) -> bytes:
     size = f"content-length: {len(body)}" if framed else "transfer-encoding: chunked"
-    lines = [f"POST {path} HTTP/1.1", "host: gateway", size, *([f"content-type: {kind}"] if kind else []), "", ""]
+    kinds = [f"content-type: {kind}"] if kind else []
+    lines = [f"POST {path} HTTP/1.1", "host: gateway", *extra, size, *kinds, "", ""]
     return "\r\n".join(lines).encode() + (body if framed else chunked([body[:7], body[7:]]))
