@@ -1,7 +1,8 @@
 """The listening side: uvicorn's httptools protocol with limits and deadlines, and a response cycle that can be cut.
 
-Beyond uvicorn: a deadline for receiving each request, head and body; at most 64 KiB and 200 headers (431); exactly one
-Host (400); a client that leaves cancels its request at once; an answer that did not come to its end never looks as if
+Beyond uvicorn: a deadline for receiving each request, head and body; at most 64 KiB and 200 headers (431), and as much
+of trailers, which are dropped, or of what is no body; exactly one Host (400); at most 16 requests that wait on one
+connection; a client that leaves cancels its request at once; an answer that did not come to its end never looks as if
 it had. Who closes its sending side has left: nothing else would tell of one that has.
 """
 
@@ -11,8 +12,8 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sized
+from typing import Any, NoReturn, Protocol
 from urllib.parse import unquote
 
 import httptools
@@ -28,6 +29,8 @@ from gateway.errors import error_body
 
 HEAD_BYTES = 64 << 10
 HEAD_COUNT = 200
+QUEUED = 16
+"""Requests of one connection that may wait for the answers before theirs."""
 NEVER = float("inf")
 SWITCH = "gateway.switch"
 """Where the scope's state has the ``Cycle`` by which an application takes over the client's side of a WebSocket."""
@@ -85,7 +88,7 @@ class Cycle(RequestResponseCycle):
     """One request and its answer. ASGI as uvicorn speaks it, with header names already in lower case."""
 
     close_delimited = False
-    linger: Callable[[], None]
+    hang_up: Callable[[bool], None]
     hand_over: Callable[[Sink], None]
 
     async def run_asgi(self, app: ASGI3Application) -> None:
@@ -221,10 +224,7 @@ class Cycle(RequestResponseCycle):
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
-            if self.more_body:
-                self.linger()
-            else:
-                self.transport.close()
+            self.hang_up(self.more_body)
         self.on_response()
 
     async def receive(self) -> ASGIReceiveEvent:
@@ -249,16 +249,22 @@ def _nothing() -> None:
 
 
 class _Flow(FlowControl):
-    """Flow control that tells when reading is paused."""
+    """Flow control that tells when reading is paused, and reads no more while requests are ``queued``."""
 
-    def __init__(self, transport: asyncio.Transport, paused: Callable[[], None]) -> None:
+    def __init__(self, transport: asyncio.Transport, paused: Callable[[], None], queued: Sized) -> None:
         super().__init__(transport)
         self._paused = paused
+        self._queued = queued
 
     def pause_reading(self) -> None:
         """Read no more for now."""
         super().pause_reading()
         self._paused()
+
+    def resume_reading(self) -> None:
+        """Read on, unless enough is here already."""
+        if self.read_paused and not self._queued:
+            super().resume_reading()
 
 
 class Listener(HttpToolsProtocol):
@@ -277,7 +283,8 @@ class Listener(HttpToolsProtocol):
         self.deadline = NEVER
         self._stalled_since = NEVER
         self._in_head = False
-        self._head_bytes = 0
+        self._barren = 0  # bytes since a request began, or some of its body or its end came
+        self._trailer_bytes = 0
         self._hosts = 0
         self._refusal: tuple[int, str, str] | None = None
         self._refused = False
@@ -291,7 +298,7 @@ class Listener(HttpToolsProtocol):
         """A client connected; from now on its first request must come."""
         self.connections.add(self)
         self.transport = transport
-        self.flow = _Flow(transport, self._watch)
+        self.flow = _Flow(transport, self._watch, self.pipeline)
         self.server = get_local_addr(transport)
         self.client = get_remote_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
@@ -346,12 +353,9 @@ class Listener(HttpToolsProtocol):
         if self._early is not None:
             self._wait_for_switch(data)
             return
-        if self._in_head:
-            self._head_bytes += len(data)
-        elif self.deadline != NEVER and (self.cycle is None or self.cycle.response_complete):
-            self.deadline = self.loop.time() + self.deadlines.head
+        self._barren += len(data)
         self._parse(data)
-        if self._in_head and self._head_bytes > HEAD_BYTES:
+        if self._barren > HEAD_BYTES:
             self._refusal = _TOO_LARGE
         if self._refusal is not None:
             self._refuse(*self._refusal)
@@ -394,19 +398,23 @@ class Listener(HttpToolsProtocol):
             sink.from_client(bytes(early))
 
     def on_message_begin(self) -> None:
-        """A request's first byte."""
+        """A request's first byte, from which on its head has a deadline."""
         if self._declined:
             return
+        self.deadline = self.loop.time() + self.deadlines.head
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
         self._in_head = True
-        self._head_bytes = 0
+        self._barren = self._trailer_bytes = 0
         self._hosts = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, counted."""
-        if self._declined:
+        """One header, counted. A trailer is none: it would say what the head did not, after that was checked."""
+        if not self._in_head:
+            self._trailer_bytes += len(name) + len(value) + 4
+            if self._trailer_bytes > HEAD_BYTES:
+                self._stop(_TOO_LARGE)
             return
         name = name.lower()
         if name == b"host":
@@ -422,9 +430,9 @@ class Listener(HttpToolsProtocol):
             return
         self._in_head = False
         version = self.parser.get_http_version()
-        self._refusal = self._refusal or self._fault(version)
-        if self._refusal is not None:
-            return
+        method = self.parser.get_method()
+        if (fault := self._fault(version, method)) is not None:
+            self._stop(fault)
         url = httptools.parse_url(self.url)
         raw_path = url.path
         path = raw_path.decode("ascii")
@@ -436,7 +444,7 @@ class Listener(HttpToolsProtocol):
             "client": self.client,
             "scheme": self.scheme or "http",
             "root_path": "",
-            "method": self.parser.get_method().decode("ascii"),
+            "method": method.decode("ascii"),
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,
             "query_string": url.query or b"",
@@ -445,12 +453,21 @@ class Listener(HttpToolsProtocol):
         }
         self._begin(self.scope, version)
 
-    def _fault(self, version: str) -> tuple[int, str, str] | None:
+    def _stop(self, refusal: tuple[int, str, str]) -> NoReturn:
+        """Let the parser go no further: whatever else has come stays unread."""
+        self._refusal = refusal
+        raise httptools.HttpParserError
+
+    def _fault(self, version: str, method: bytes) -> tuple[int, str, str] | None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > HEAD_BYTES or len(self.headers) > HEAD_COUNT:
             return _TOO_LARGE
         if self._hosts > 1 or (self._hosts == 0 and version != "1.0"):
             return (400, "A request needs exactly one Host header.", "bad_host")
+        if len(self.pipeline) >= QUEUED:
+            return (400, f"At most {QUEUED} requests may wait on one connection.", "bad_request")
+        if method == b"CONNECT":
+            return (405, "This is no proxy to connect through.", "method_not_allowed")
         return None
 
     def _begin(self, scope: HTTPScope, version: str) -> None:
@@ -468,7 +485,7 @@ class Listener(HttpToolsProtocol):
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        self.cycle.linger = self._linger
+        self.cycle.hang_up = self._hang_up
         if self.parser.should_upgrade():
             if _is_websocket(scope):
                 self._early = bytearray()
@@ -492,8 +509,9 @@ class Listener(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Some of a request's body; it earns the client time for more."""
+        self._barren = 0
         cycle = self.cycle
-        if self._refusal is not None or cycle.response_complete:
+        if cycle.response_complete:
             return
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
@@ -504,8 +522,9 @@ class Listener(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole; the client owes nothing now."""
-        if self._refusal is not None or self._declined:
+        if self._declined:
             return
+        self._barren = 0
         self.deadline = NEVER
         if not self.cycle.response_complete:
             self.cycle.more_body = False
@@ -514,23 +533,29 @@ class Listener(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is sent; the next request may come, or is here already."""
         self.server_state.total_requests += 1
-        if self.transport.is_closing() or self._refused:
+        if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
-        elif self.deadline == NEVER:
-            self.deadline = self.loop.time() + self.deadlines.idle
+        elif not self._refused:
+            self.flow.resume_reading()
+            if self.deadline == NEVER:
+                self.deadline = self.loop.time() + self.deadlines.idle
 
     def _refuse(self, status: int, message: str, code: str) -> None:
-        """Answer a request that cannot be served and close; an answer under way is finished first."""
+        """Answer a request that cannot be served and close; those before it are answered first, and then nothing."""
         self._refused = True
         self._refusal = None
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
-            if self.cycle.more_body:
+        if self._unanswered() and self.cycle.more_body:
+            if not self.pipeline:
                 self.transport.close()
+                return
+            self.pipeline.popleft()  # not begun, and its body will not come
+            assert self._running is not None
+            self.cycle = self.pipeline[0][0] if self.pipeline else self._running[0]
+        if self._unanswered():
+            self.cycle.keep_alive = False
             return
         body = error_body(message, "invalid_request_error", code)
         self.transport.write(
@@ -539,6 +564,13 @@ class Listener(HttpToolsProtocol):
             + body
         )
         self._linger()
+
+    def _hang_up(self, unread: bool) -> None:
+        """Close after the last answer."""
+        if unread or self._refused:
+            self._linger()
+        else:
+            self.transport.close()
 
     def _linger(self) -> None:
         """Close, but read on for a moment: closing over unread bytes would reset the answer on its way."""

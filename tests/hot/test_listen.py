@@ -13,7 +13,7 @@ from uvicorn._types import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallab
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from gateway.listen import Deadlines, Listener
+from gateway.listen import QUEUED, Deadlines, Listener
 from gateway.raw import Ended
 from tests.fakes.upstream import completion
 from tests.hot.gateway import chat, connect, read_answer, request, running, send
@@ -139,6 +139,105 @@ async def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
         writer.close()
 
 
+@pytest.mark.parametrize(
+    "bad", [b"nonsense\r\n\r\n", b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nno"]
+)
+async def test_what_was_asked_before_a_bad_request_is_answered(tmp_path: Path, bad: bytes) -> None:
+    """All of it, also what had to wait for another answer; then comes the end."""
+    async with running(tmp_path) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(b"".join(request(CHAT, b"%d" % number, x_mode="echo") for number in range(3)) + bad)
+        assert [(await read_answer(reader)).body for _ in range(3)] == [b"0", b"1", b"2"]
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_few_requests_wait_on_one_connection(tmp_path: Path) -> None:
+    """Beyond the limit none is taken from what came at once; those taken are answered, the last with the close."""
+    async with running(tmp_path) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(request("/healthz", method="GET") * 1000)
+        answers = [await read_answer(reader) for _ in range(1 + QUEUED)]
+        assert {answer.status for answer in answers} == {200}
+        assert [answer.header("connection") for answer in answers] == [*[None] * QUEUED, "close"]
+        assert await reader.read() == b""
+        writer.close()
+
+
+CHUNKED = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\nx-mode: echo\r\n\r\n1\r\n7\r\n"
+)
+
+
+async def test_trailers_are_no_headers(tmp_path: Path) -> None:
+    """What comes after the body says nothing about the call, and goes nowhere."""
+    async with running(tmp_path) as gateway:
+        answer = await send(gateway, CHUNKED + b"0\r\nx-gateway-user: late\r\nx-late: yes\r\n\r\n")
+        assert (answer.status, answer.body) == (200, b"7")
+        assert gateway.upstream.seen[0].header("x-late") is None
+        [whole] = await gateway.journal.arrived(1)
+        assert whole.call.user == ""
+
+
+@pytest.mark.parametrize(("size", "answered"), [(60_000, True), (70_000, False)])
+async def test_trailers_are_limited_as_headers_are(tmp_path: Path, size: int, answered: bool) -> None:
+    """To 64 KiB."""
+    async with running(tmp_path) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(CHUNKED + b"0\r\nx: " + b"y" * size + b"\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):  # it closes over what it did not read
+            assert (await reader.read(12) == b"HTTP/1.1 200") is answered
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"0\r\n", b"x: y\r\n" * 1000),
+        (b"0\r\nx: ", b"y" * 8192),
+        (b"1;x=", b"y" * 8192),
+        (b"0\r\n\r\n", b"\r\n" * 4096),
+    ],
+    ids=["trailers", "a trailer", "an extension of a chunk", "empty lines"],
+)
+async def test_what_is_no_body_does_not_go_on_for_ever(tmp_path: Path, start: bytes, more: bytes) -> None:
+    """Nothing holds or reads more than 64 KiB of it."""
+    async with running(tmp_path) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(CHUNKED + start)
+        done = asyncio.create_task(reader.read())
+        async with asyncio.timeout(10):
+            while not done.done():
+                writer.write(more)
+                await asyncio.sleep(0.001)
+        with contextlib.suppress(ConnectionResetError):  # it closes over what it did not read
+            await done
+        writer.close()
+
+
+async def test_nobody_connects_through_it(tmp_path: Path) -> None:
+    """CONNECT is refused at once, whatever it names."""
+    async with running(tmp_path) as gateway:
+        for target in ("/login", "/v1/chat/completions", "example.org:443"):
+            answer = await send(gateway, request(target, method="CONNECT"))
+            assert (answer.status, json.loads(answer.body)["error"]["code"]) == (405, "method_not_allowed")
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_empty_lines_are_no_request(tmp_path: Path) -> None:
+    """Sent now and then, they do not keep a connection."""
+    async with running(tmp_path) as gateway:
+        reader, writer = await connect(gateway)
+        done = asyncio.create_task(reader.read())
+        async with asyncio.timeout(10):
+            while not done.done():
+                writer.write(b"\r\n")
+                await asyncio.sleep(0.05)
+        with contextlib.suppress(ConnectionResetError):
+            assert await done == b""
+        writer.close()
+
+
 @pytest.mark.parametrize("framed", [True, False])
 async def test_a_request_that_offers_h2c_is_served_as_plain(tmp_path: Path, framed: bool) -> None:
     """As JDK's HttpClient and ``curl --http2`` send it: its body arrives, and the next request is answered."""
@@ -167,6 +266,9 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None:
         """What comes is handed on."""
         self.reading = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Nobody reads it."""
 
     def is_closing(self) -> bool:
         """Never."""
@@ -204,6 +306,31 @@ async def test_of_an_upload_only_what_was_asked_for_is_read() -> None:
     stopped.set()
     listener.connection_lost(None)
     await asyncio.gather(*state.tasks, return_exceptions=True)
+
+
+async def test_while_requests_are_queued_nothing_is_read() -> None:
+    """Not even when the one that runs asks for its body, nor between two of them."""
+    began: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+
+    async def app(_scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await receive()
+        go_on = asyncio.Event()
+        began.put_nowait(go_on)
+        await go_on.wait()
+        await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[typeddict-item]
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    state = ServerState()
+    listener = Listener(Config(app, log_config=None), state, {}, asyncio.get_running_loop())
+    wire = Wire()
+    listener.connection_made(wire)
+    listener.data_received(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n" * 3)
+    for reading in (False, False, True):
+        go_on = await began.get()
+        assert wire.reading is reading
+        go_on.set()
+    await asyncio.gather(*state.tasks)
+    listener.connection_lost(None)
 
 
 async def test_http_1_0_clients_get_no_chunks(tmp_path: Path) -> None:
