@@ -45,6 +45,8 @@ GC_THRESHOLD = 20_000
 HANDSHAKE_S = 10.0
 GOODBYE_S = 5.0
 """How long a TLS client may take to begin, and to agree that it is over."""
+TURNS = 5
+"""Of the loop, in which who has connected before a stop is accepted, and heard."""
 
 log = telemetry.log("serve")
 
@@ -201,6 +203,8 @@ async def serving(
     try:
         yield take_up
     finally:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         server.close()
         await _finish(state, flights, grace)
         clock.cancel()
@@ -219,17 +223,27 @@ def _protocol(app: Ingress) -> UvicornConfig:
 
 
 async def _finish(state: ServerState, flights: Flights, grace: float) -> None:
-    """Close idle connections, let the others come to their end, cancel what has not after ``grace`` seconds."""
-    for connection in list(state.connections):
-        connection.shutdown()
-    tasks = set(state.tasks)
-    if tasks:
-        _done, late = await asyncio.wait(tasks, timeout=grace)
-        flights.stopping = True
+    """Close idle connections, let the others come to their end, cancel what has not after ``grace`` seconds.
+
+    An answer may let the next request begin that waits on its connection; that comes to its end as well.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + grace
+    _shut_down(state)
+    while state.tasks and loop.time() < end:
+        await asyncio.wait(set(state.tasks), timeout=end - loop.time())
+        _shut_down(state)
+    flights.stopping = True
+    if late := set(state.tasks):
         for task in late:
             task.cancel()
-        if late:
-            log.warning("calls cut at stop", count=len(late))
-            await asyncio.wait(late, timeout=1.0)
+        log.warning("calls cut at stop", count=len(late))
+        await asyncio.wait(late, timeout=1.0)
     for connection in list(state.connections):
         connection.transport.close()
+
+
+def _shut_down(state: ServerState) -> None:
+    """Close what is idle, and the rest once it has been answered."""
+    for connection in list(state.connections):
+        connection.shutdown()

@@ -378,6 +378,32 @@ async def test_calls_in_the_air_are_finished_at_the_stop(tmp_path: Path) -> None
     assert journal.calls[0].reply.ended is Ended.COMPLETE
 
 
+async def test_calls_that_wait_on_a_connection_are_finished_at_the_stop(tmp_path: Path) -> None:
+    """Each after the other, and the last answer tells of the close."""
+    async with running(tmp_path, grace=5) as gateway:
+        journal = gateway.journal
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT, STREAM, x_mode="hang-mid-stream") + 2 * request(CHAT, b"7", x_mode="echo"))
+        await read_head(reader)
+        asyncio.get_running_loop().call_later(0.05, gateway.upstream.go.set)
+    rest = await read_answer_body(reader)
+    assert rest.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert rest.count(b"connection: close") == 1
+    writer.close()
+    assert [whole.reply.ended for whole in journal.calls] == [Ended.COMPLETE] * 3
+
+
+async def test_who_has_connected_by_the_stop_is_served(tmp_path: Path) -> None:
+    """A request that is here, though not yet read, is answered."""
+    async with running(tmp_path, grace=5) as gateway:
+        reader, writer = await connect(gateway)
+        gateway.writers.clear()
+        writer.write(request(CHAT, b"7", x_mode="echo"))
+    answer = await read_answer(reader)
+    assert (answer.status, answer.body, answer.header("connection")) == (200, b"7", "close")
+    writer.close()
+
+
 async def test_calls_that_outlast_the_grace_are_killed(tmp_path: Path) -> None:
     """They are recorded as what they are."""
     async with running(tmp_path, grace=0.05) as gateway:
