@@ -9,6 +9,7 @@ GatewayError
 │   └── SealBroken       wrong key, failed authentication or checksum
 ├── OutboxError          the outbox could not take or open a batch
 └── StoreError           the store refused, timed out or is away; always worth another try
+    └── StoreLate        no answer came in time; what was asked may still be carried out
 """
 
 from __future__ import annotations
@@ -92,6 +93,10 @@ class OutboxError(GatewayError):
 
 class StoreError(GatewayError):
     """The store did not take or answer a statement; the caller tries again later."""
+
+
+class StoreLate(StoreError):
+    """The store did not answer in time, and may still carry out what it was asked."""
 
 
 def error_body(message: str, type: str, code: str | None) -> bytes:

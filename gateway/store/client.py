@@ -3,7 +3,7 @@
 A batch is inserted table by table in bounded chunks, each under a deduplication token made of the batch's name, so that
 a retry adds nothing. Tokens alone are not enough: ClickHouse notes a token before it makes the part visible, and a
 process killed between the two would find its batch already noted and its rows gone. Where an earlier try is possible,
-the rows present are therefore looked up before and after.
+or an answer may not be ClickHouse's, the rows present are therefore looked up before and after.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from gateway.errors import StoreError
 from gateway.model import Clean, Record
 from gateway.store import migrate
 from gateway.store.address import Address, parse
-from gateway.store.connection import Pool, connect, require, translated
+from gateway.store.connection import Pool, connect, put, require, translated
 from gateway.store.freeze import freeze
 from gateway.store.questions import question
 from gateway.store.rows import TABLES, Row, chunks, rows
 
 READERS = 2
+DAY_MS = 86_400_000
 REFUSED_FOR_S = 1.0
 """After a failed opening, questions fail at once for this long instead of each waiting for a dead server."""
 
@@ -115,15 +116,16 @@ class Store:
         self.ready()
         # A damaged live log can bring a call back as killed that has long come to its end.
         looked_up = retried or any(isinstance(item, Record) and item.ended == "killed" for item in items)
+        # An exporter's position is a stamp and an id, and a batch has one stamp: no chunk may lie before one that has
+        # been read already.
+        items = sorted(items, key=lambda item: item.id)
         with self._writing:
             stamp = self._next_stamp()
             for table in TABLES:
                 for index, chunk in enumerate(chunks(rows(table, items, stamp))):
                     token = f"{batch_name}/{table}/{index}"
-                    if looked_up and table != "scores":
+                    if looked_up or not self._put(table, chunk, token):
                         self._complete(table, chunk, token)
-                    else:
-                        self._put(table, chunk, token)
 
     def freeze(self, name: str) -> None:
         """Keep what is stored now, whatever comes (``gateway.store.freeze``); embedded only. Raises ``StoreError``."""
@@ -132,17 +134,31 @@ class Store:
             freeze(client, self._address, name)
 
     def _complete(self, table: str, chunk: list[Row], token: str) -> None:
-        """Insert what an earlier try left out."""
+        """Insert what an earlier try left out. Raises ``StoreError`` for what is not there even then."""
         missing = self._absent(table, chunk)
         if missing:
+            # Under its own token first: an earlier try that is carried out only now is then taken for the repeat.
             self._put(table, missing, token)
-            lost = self._absent(table, missing)
-            if lost:
-                self._put(table, lost, f"{token}/again")
+            missing = self._absent(table, missing)
+        if missing:
+            # The token is noted without its rows, and so may be any other that was used before.
+            self._put(table, missing, f"{token}/{self._next_stamp()}")
+            if any(self._stays(table, row) for row in self._absent(table, missing)):
+                raise StoreError("insert: rows are not there")
+
+    def _stays(self, table: str, row: Row) -> bool:
+        """Whether a row that was put in must be there: a rating gives way to a later one, and what is old may expire.
+
+        A day is left for clocks that differ.
+        """
+        if table == "scores":
+            return False
+        days = int(getattr(self._retention, migrate.EXPIRES[table]))
+        return row.at > time.time_ns() // 1_000_000 - (days - 1) * DAY_MS
 
     def _absent(self, table: str, chunk: list[Row]) -> list[Row]:
         found = self.query(
-            question("present").substitute(table=table),
+            question("present").substitute(table=table, at=migrate.TIME_COLUMN[table]),
             {
                 "first": min(row.at for row in chunk),
                 "last": max(row.at for row in chunk),
@@ -152,7 +168,8 @@ class Store:
         present = {row["id"] for row in found}
         return [row for row in chunk if row.id not in present]
 
-    def _put(self, table: str, chunk: list[Row], token: str) -> None:
+    def _put(self, table: str, chunk: list[Row], token: str) -> bool:
+        """Insert; whether ClickHouse itself confirmed it."""
         statement = (
             f"INSERT INTO {table} SETTINGS insert_deduplication_token = '{_escaped(token)}', insert_deduplicate = 1,"
             " async_insert = 0, max_partitions_per_insert_block = 0, input_format_null_as_default = 1,"
@@ -160,7 +177,7 @@ class Store:
         )
         data = b"\n".join(row.json for row in chunk).decode()
         with self._writers.client() as client, translated("insert"):
-            client.command(statement, data=data)
+            return put(client, statement, data)
 
     def _next_stamp(self) -> int:
         """Unix microseconds, never twice and never backwards, also over a restart with the clock set back."""

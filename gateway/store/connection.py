@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gateway.errors import MissingExtra, StoreError
+from gateway.errors import MissingExtra, StoreError, StoreLate
 from gateway.store.address import Address
 
 if TYPE_CHECKING:
@@ -31,19 +31,46 @@ BOUNDS: Mapping[str, Any] = {
 
 @contextlib.contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Raise ``StoreError`` for what the driver raises. Engine messages quote rows: only code and name are kept."""
+    """Raise ``StoreError`` for what the driver raises; ``StoreLate`` where no answer came in time.
+
+    Engine messages quote rows: only code and name are kept.
+    """
     from clickhouse_connect.driver.exceptions import Error
     from urllib3.exceptions import HTTPError
 
     try:
         yield
     except Error as error:
+        if _is_late(error):
+            raise StoreLate(f"{doing}: no answer") from None
         code, name = getattr(error, "code", None), getattr(error, "name", None)
         what = f"{name or 'error'} ({code})" if code else type(error).__name__
         raise StoreError(f"{doing}: {what}") from None
     except (HTTPError, OSError, ValueError, RuntimeError, MemoryError) as error:
         # OSError: sockets and a full disk. ValueError and RuntimeError: a half-received answer, or chDB's own binding.
         raise StoreError(f"{doing}: {type(error).__name__}") from None
+
+
+def _is_late(error: BaseException | None) -> bool:
+    """Whether the driver gave a request up that had been sent; it wraps the cause."""
+    from urllib3.exceptions import ReadTimeoutError
+
+    return error is not None and (isinstance(error, ReadTimeoutError) or _is_late(error.__cause__))
+
+
+def put(client: Client, statement: str, data: str) -> bool:
+    """Run an INSERT; whether ClickHouse confirmed it, by a header of its own.
+
+    Raises ``StoreError`` for an answer with a body: an insert has none, a proxy's page and a late error do.
+    """
+    from clickhouse_connect.driver.summary import QuerySummary
+
+    answer = client.command(statement, data=data)
+    if isinstance(answer, QuerySummary):
+        return any(answer.summary.values())
+    if answer != "":  # which stands for a body that is empty, and told to be of a format
+        raise StoreError("insert: not an answer of ClickHouse")
+    return True
 
 
 def require(address: Address) -> None:

@@ -11,6 +11,9 @@ makes the next ``n`` statements that contain ``match`` fail:
     applied  the statement is carried out and then answered with HTTP 500
     dropped  the statement is carried out and the connection closed without an answer
     late     as stall, and carried out then, when the client has long given up
+    page     HTTP 200 with somebody else's page, nothing done
+    empty    HTTP 200 with nothing at all, nothing done
+    bare     the statement is carried out and answered without a header of ClickHouse's
 """
 
 from __future__ import annotations
@@ -57,6 +60,8 @@ FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 EXCEPTION_CODE = re.compile(r"Code: (\d+)")
 ERRORS = {"error": (999, "KEEPER_EXCEPTION"), "full": (243, "NOT_ENOUGH_SPACE")}
 """ClickHouse's number and name of what goes wrong before anything is done."""
+PAGES = {"page": b"<html>maintenance</html>", "empty": b""}
+"""What answers in ClickHouse's place."""
 
 
 class Engine:
@@ -158,6 +163,9 @@ class Handler(BaseHTTPRequestHandler):
         if fault in ERRORS:
             self._error(*ERRORS[fault])
             return
+        if fault in PAGES:
+            self._answer(200, PAGES[fault])
+            return
         try:
             answer, answer_format = self.engine.run(sql, params)
         except RuntimeError as error:
@@ -168,6 +176,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif fault == "applied":
             self._error(999, "KEEPER_EXCEPTION")
+        elif fault == "bare":
+            self._answer(200, answer)
         else:
             self._answer(200, answer, {"X-ClickHouse-Format": answer_format, "X-ClickHouse-Summary": "{}"})
 

@@ -75,9 +75,10 @@ class MortalStore(Store):
         super().insert(batch_name, items, retried=retried)
         self.fuse.reach("inserted")
 
-    def _put(self, table: str, chunk: list[Any], token: str) -> None:
-        super()._put(table, chunk, token)
+    def _put(self, table: str, chunk: list[Any], token: str) -> bool:
+        done = super()._put(table, chunk, token)
         self.fuse.reach(table)
+        return done
 
 
 class MortalControl(Control):

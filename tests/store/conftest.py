@@ -59,8 +59,8 @@ def open_store(address: Callable[[str], str], tmp_path: Path) -> Iterator[Callab
     url = address(f"test {next(_numbers)}")
     opened: list[Store] = []
 
-    def opener(**days: int) -> Store:
-        opened.append(Store.open(url, tmp_path, Retention(**days)))
+    def opener(kind: type[Store] = Store, **days: int) -> Store:
+        opened.append(kind.open(url, tmp_path, Retention(**days)))
         return opened[-1]
 
     yield opener

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from gateway.config import Retention
 from gateway.errors import ConfigError, StoreError
+from gateway.identity import Pseudonyms
 from gateway.model import Clean, Finding, Usage
 from gateway.store import Reads, Store
 from gateway.store.connection import Pool
+from gateway.store.rows import TABLES, Row
 from tests.fakes.clickhouse import FakeClickHouse
 from tests.store.samples import NOW, record, score
 
@@ -120,6 +122,83 @@ def test_rows_lost_behind_a_noted_token_are_put_in_again(store: Store) -> None:
     store.insert("a", items)
     store.insert("a", items)
     assert count(store) == 2
+
+
+def test_rows_lost_behind_every_token_are_put_in_again(store: Store) -> None:
+    """However often it happens, and ratings too: what is put in again has a token that was never used."""
+    items: list[Clean] = [record(), score("x")]
+    for retried in (False, True, True):
+        store.insert("a", items, retried=retried)
+        assert (count(store), count(store, "scores")) == (1, 1)
+        for table in ("calls", "scores"):
+            store.command(f"ALTER TABLE {table} DELETE WHERE 1")
+    store.insert("a", items)
+    assert (count(store), count(store, "scores")) == (1, 1)
+
+
+@pytest.mark.parametrize(("kind", "done"), [("page", False), ("empty", True), ("bare", True)])
+@pytest.mark.parametrize("table", TABLES)
+def test_what_is_not_clickhouses_answer_confirms_nothing(
+    server: FakeClickHouse, tmp_path: Path, kind: str, done: bool, table: str
+) -> None:
+    """A page is refused, nothing at all is looked into; a fresh batch is in afterwards, once."""
+    store = Store.open(server.url(f"answer_{kind}_{table}"), tmp_path, Retention())
+    store.ready()
+    items: list[Clean] = [record(), score("x")]
+    server.fault(kind, 1, f"INSERT INTO {table}")
+    if done:
+        store.insert("a", items, retried=False)
+    else:
+        with pytest.raises(StoreError):
+            store.insert("a", items, retried=False)
+        store.insert("a", items)
+    assert [count(store, each) for each in TABLES] == [1, 1, 1]
+    store.close()
+
+
+def test_rows_that_vanish_are_told(server: FakeClickHouse, tmp_path: Path) -> None:
+    """Answers that confirm what is not done end in a StoreError, and not in a batch that is deleted."""
+    store = Store.open(server.url("vanish"), tmp_path, Retention())
+    store.ready()
+    item = record()
+    server.fault("empty", 3, "INSERT INTO calls")
+    with pytest.raises(StoreError):
+        store.insert("a", [item], retried=False)
+    store.insert("a", [item])
+    assert count(store) == 1
+    store.close()
+
+
+def test_what_has_expired_is_not_missed(store: Store) -> None:
+    """A batch that waited for longer than its calls are kept goes in all the same."""
+    old = record(started_at=NOW - 5_000 * 86_400_000)
+    for _ in range(2):
+        store.insert("a", [old])
+        store.command("OPTIMIZE TABLE calls FINAL")
+    assert count(store) == 0
+
+
+def test_an_exporter_that_reads_between_two_inserts_misses_nothing(
+    open_store: Callable[..., Store], pseudonyms: Pseudonyms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is in the order of ends, goes in by several inserts, and each is read as soon as it is in."""
+    monkeypatch.setattr("gateway.store.rows.CHUNK_ROWS", 2)
+    seen: list[str] = []
+    cursor: list[str | None] = [None]
+
+    class Watched(Store):
+        def _put(self, table: str, chunk: list[Row], token: str) -> bool:
+            done = super()._put(table, chunk, token)
+            stored = Reads(self, pseudonyms).stored_after(cursor[0])
+            cursor[0] = stored.cursor
+            seen.extend(each.id for each in [*stored.records, *stored.scores])
+            return done
+
+    store = open_store(kind=Watched)
+    calls = [record() for _ in range(4)]
+    ratings = [score("x"), score("y"), score("z")]
+    store.insert("a", [calls[2], ratings[2], calls[3], calls[0], ratings[1], calls[1], ratings[0]], retried=False)
+    assert sorted(seen) == sorted(item.id for item in [*calls, *ratings])
 
 
 def test_rows_without_a_noted_token_are_not_doubled(store: Store) -> None:
@@ -229,6 +308,4 @@ def test_a_pool_hands_each_client_to_one_thread(keep_engine: None, chdb_path: Pa
 
 def test_everything_of_a_call_is_there_when_the_call_is(store: Store) -> None:
     """Bodies go first, so that an exporter that sees a call can send its text."""
-    from gateway.store.rows import TABLES
-
     assert TABLES.index("bodies") < TABLES.index("calls")

@@ -99,11 +99,11 @@ class Fragile:
         if fault == "half":
             put, left = self._store._put, [2]
 
-            def stop_early(table: str, chunk: list[object], token: str) -> None:
+            def stop_early(table: str, chunk: list[object], token: str) -> bool:
                 left[0] -= 1
                 if left[0] < 1:
                     raise StoreError("cut")
-                put(table, chunk, token)  # type: ignore[arg-type]
+                return put(table, chunk, token)  # type: ignore[arg-type]
 
             self._store._put = stop_early  # type: ignore[assignment,method-assign]
             try:
