@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from gateway import tls
+from gateway import descriptors, tls
 from gateway.config import LOOPBACK, Config, Redact, Server, Upstream
 from gateway.extras import installed, needed
 
 PATIENT_S = 300
 """Seconds until the first byte, from which on an operator may have wished for less."""
 EXPIRES_SOON = timedelta(days=14)
+FEW_DESCRIPTORS = 4096
 
 
 def report(config: Config) -> list[str]:
@@ -107,6 +108,15 @@ def _patience_warnings(config: Config) -> Iterator[str]:
             )
 
 
+def _descriptor_warnings() -> Iterator[str]:
+    _soft, hard = descriptors.limits()
+    if hard < FEW_DESCRIPTORS:
+        yield (
+            f"a process may have {hard} sockets and files open here (ulimit -Hn), of which"
+            f" {descriptors.for_clients(hard)} serve clients; raise the hard limit"
+        )
+
+
 def _server_warnings(server: Server, now: datetime) -> Iterator[str]:
     if server.tls_cert is not None:
         try:
@@ -125,6 +135,7 @@ def _server_warnings(server: Server, now: datetime) -> Iterator[str]:
 
 def _warnings(config: Config) -> Iterator[str]:
     yield from _server_warnings(config.server, datetime.now(UTC))
+    yield from _descriptor_warnings()
     if not config.keys:
         where = "anyone on this machine" if config.server.host in LOOPBACK else "anyone who reaches this address"
         yield f"no keys are configured: {where} can spend on the upstreams' accounts"

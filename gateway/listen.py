@@ -24,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from gateway import telemetry
+from gateway import metrics, telemetry
 from gateway.errors import error_body
 
 HEAD_BYTES = 64 << 10
@@ -268,7 +268,9 @@ class _Flow(FlowControl):
 
 
 class Listener(HttpToolsProtocol):
-    """One client connection."""
+    """One client connection. It is closed at once where ``most`` sockets serve clients already, with one to an upstream
+    counted for each request under way: the journal and open connections need what is left.
+    """
 
     deadlines = Deadlines()
 
@@ -278,8 +280,10 @@ class Listener(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        most: float = NEVER,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._most = most
         self.deadline = NEVER
         self._stalled_since = NEVER
         self._in_head = False
@@ -296,8 +300,12 @@ class Listener(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; from now on its first request must come."""
-        self.connections.add(self)
         self.transport = transport
+        if len(self.connections) + len(self.tasks) >= self._most:
+            metrics.turned_away.inc()
+            transport.abort()
+            return
+        self.connections.add(self)
         self.flow = _Flow(transport, self._watch, self.pipeline)
         self.server = get_local_addr(transport)
         self.client = get_remote_addr(transport)

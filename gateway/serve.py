@@ -17,7 +17,7 @@ from uvicorn.config import Config as UvicornConfig
 from uvicorn.server import ServerState
 
 from gateway import config as configuration
-from gateway import reload, telemetry
+from gateway import descriptors, reload, telemetry
 from gateway.attempts import Waiting
 from gateway.caller import Proxies
 from gateway.callid import CallIds
@@ -56,6 +56,7 @@ def run(config: Config, layout: Layout, index: int, load: Callable[[], Config]) 
 
     On SIGHUP what ``load`` gives is taken up.
     """
+    descriptors.raise_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(config, layout, index, load))
 
@@ -191,8 +192,9 @@ async def serving(
     state = ServerState()
     protocol = _protocol(app)
     shown = config.server.tls()
+    most = descriptors.for_clients(descriptors.limits()[0])
     server = await loop.create_server(
-        lambda: Listener(protocol, state, {}, loop),
+        lambda: Listener(protocol, state, {}, loop, most),
         sock=listening,
         backlog=BACKLOG,
         ssl=shown,

@@ -16,16 +16,19 @@ from gateway.config import load
 
 
 def run(tmp_path: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "OPENAI_"))}
-    env |= {"GATEWAY_STATE_DIR": str(tmp_path / "state"), "GATEWAY_DATA_DIR": str(tmp_path / "data"), **environ}
     return subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
         capture_output=True,
         text=True,
-        env=env,
+        env=environment(tmp_path) | environ,
         cwd=tmp_path,
         timeout=120,
     )
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "OPENAI_"))}
+    return env | {"GATEWAY_STATE_DIR": str(tmp_path / "state"), "GATEWAY_DATA_DIR": str(tmp_path / "data")}
 
 
 def test_check_tells_what_was_found_and_warns(tmp_path: Path) -> None:
@@ -37,6 +40,17 @@ def test_check_tells_what_was_found_and_warns(tmp_path: Path) -> None:
     assert "warning: no keys are configured" in done.stdout
     assert "warning: upstream main is called without TLS" in done.stdout
     assert "sk-x" not in done.stdout
+
+
+@pytest.mark.parametrize(("limit", "warned"), [(1024, True), (4096, False)])
+def test_check_warns_of_few_descriptors(tmp_path: Path, limit: int, warned: bool) -> None:
+    """What they allow for is told."""
+    few = f"ulimit -n {limit} && exec {sys.executable} -m gateway check"
+    done = subprocess.run(["sh", "-c", few], capture_output=True, text=True, env=environment(tmp_path), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "may have 1024 sockets and files open here (ulimit -Hn), of which 768 serve clients" in done.stdout
+    ) is warned
 
 
 @pytest.mark.parametrize("command", ["check", "up", "serve", "work"])

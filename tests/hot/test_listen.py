@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import resource
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -13,10 +15,11 @@ from uvicorn._types import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallab
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from gateway.descriptors import RESERVE, for_clients
 from gateway.listen import QUEUED, Deadlines, Listener
 from gateway.raw import Ended
 from tests.fakes.upstream import completion
-from tests.hot.gateway import chat, connect, read_answer, request, running, send
+from tests.hot.gateway import chat, connect, hang_up, read_answer, request, running, send
 
 pytestmark = pytest.mark.anyio
 CHAT = "/v1/chat/completions"
@@ -331,6 +334,30 @@ async def test_while_requests_are_queued_nothing_is_read() -> None:
         go_on.set()
     await asyncio.gather(*state.tasks)
     listener.connection_lost(None)
+
+
+async def test_sockets_of_clients_are_limited(tmp_path: Path) -> None:
+    """Beyond what the process may have open a connection is closed at once; room lets the next one in."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_files = max(int(name) for name in os.listdir("/proc/self/fd"))
+    limit = open_files + 2 * RESERVE
+    room = for_clients(limit)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        async with running(tmp_path) as gateway:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            taken = [await connect(gateway) for _ in range(room)]
+            for reader, writer in (taken[0], taken[-1]):
+                writer.write(request("/healthz", method="GET"))
+                assert (await read_answer(reader)).status == 200
+            reader, writer = await connect(gateway)
+            writer.write(request("/healthz", method="GET"))
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read(1) == b""
+            await hang_up(taken[0][1])
+            assert (await send(gateway, request("/healthz", method="GET"))).status == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_http_1_0_clients_get_no_chunks(tmp_path: Path) -> None:
