@@ -62,6 +62,9 @@ cost = Counter("gateway_cost_usd_total", "Cost in USD as priced.", ["model", "or
 unpriced = Counter("gateway_unpriced_total", "Calls whose model has no price.", ["model"])
 store_insert = Histogram("gateway_store_insert_seconds", "One batch into the store.", buckets=SECONDS)
 store_errors = Counter("gateway_store_errors_total", "Batches the store did not take at that try.")
+store_held = Gauge(
+    "gateway_store_held_batches", "Batches that did not go in when last tried.", multiprocess_mode="mostrecent"
+)
 verdicts = Counter("gateway_verdicts_total", "Judge verdicts, by label.", ["name", "label"])
 exported = Counter("gateway_exported_total", "Records and scores sent on.", ["exporter", "kind", "outcome"])
 ledger = Gauge("gateway_ledger_calls", "The ledger of calls, by stage.", ["stage"], multiprocess_mode="mostrecent")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import msgspec
 import zstandard
 
 from gateway.errors import OutboxError
-from gateway.model import Clean
+from gateway.model import Clean, Record
 
 _MAGIC = b"LGO1"
 _HEAD = struct.Struct("<4sII")
@@ -80,7 +81,9 @@ class Batch:
         return calls_of(self.path)
 
     def read(self) -> list[Clean]:
-        """Its items. Raises ``OutboxError`` when it is damaged."""
+        """Its items. Raises ``OutboxError`` when it is damaged, ``OSError`` for what may pass."""
+        if not stat.S_ISREG(self.path.lstat().st_mode):
+            raise OutboxError(f"{self.name}: no file")
         data = self.path.read_bytes()
         try:
             magic, length, crc = _HEAD.unpack_from(data)
@@ -97,7 +100,17 @@ class Batch:
 
     def quarantine(self) -> None:
         """Put it aside, beside the outbox."""
-        self.path.rename(self.path.parent.parent / "quarantine" / self.path.name)
+        self.path.rename(self._quarantine() / self.path.name)
+
+    def put_aside(self, items: Sequence[Clean]) -> None:
+        """Keep some of its items beside the outbox, as a batch of their own. Raises ``OSError``."""
+        name = batch_name(f"{self.name}-refused", sum(isinstance(item, Record) for item in items))
+        write(self._quarantine() / f"{name}.batch", items)
+
+    def _quarantine(self) -> Path:
+        directory = self.path.parent.parent / "quarantine"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        return directory
 
 
 class Outbox:
@@ -111,7 +124,7 @@ class Outbox:
         found = []
         for path in self._directory.glob("*.batch"):
             with contextlib.suppress(FileNotFoundError):
-                found.append((path.stat().st_mtime_ns, path.name, path))
+                found.append((path.lstat().st_mtime_ns, path.name, path))
         return [Batch(path) for _, _, path in sorted(found)]
 
     def bytes(self) -> int:

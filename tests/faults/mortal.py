@@ -92,6 +92,11 @@ class MortalControl(Control):
         self.fuse.reach("counted")
         return done
 
+    def quarantined(self, batch: Counted, calls: int | None = None) -> bool:
+        """As ever."""
+        self.fuse.reach("aside")
+        return super().quarantined(batch, calls)
+
 
 class MortalBatch(Batch):
     """A batch whose deletion may be the last thing done."""

@@ -397,6 +397,7 @@ class Pipeline(RuleBasedStateMachine):
         self.runner.run(self.journal.close())
         while list((self.layout.journal / SERVE).glob("*.s*")):
             assert victim.run(victim.hand_over, self.layout.data_dir, None) == 0
+        self.the_loader_ends()  # it may hold a batch back
         self.batches_are_loaded("", "")
         self.nothing_is_stored_twice()
         self.nothing_is_stored_as_something_else()

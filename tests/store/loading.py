@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,10 @@ class File:
 
     def quarantine(self) -> None:
         """Not needed here."""
+        raise AssertionError(self.name)
+
+    def put_aside(self, items: Sequence[Clean]) -> None:
+        """Not needed here either."""
         raise AssertionError(self.name)
 
 

@@ -79,6 +79,10 @@ class Sheet:
         del self._shelf.batches[self.name]
         self._shelf.quarantined.append(self.name)
 
+    def put_aside(self, items: Sequence[Clean]) -> None:
+        """Not needed here."""
+        raise AssertionError(self.name)
+
 
 class Fragile:
     """A store that can die before or after an insert, in the middle of one, or answer an error though it applied it."""
@@ -362,10 +366,7 @@ def test_a_waiting_loader_stops_at_once(store: Store, shelf: Shelf, control: Con
 def test_back_off_grows_and_is_bounded(store: Store, shelf: Shelf, control: Control) -> None:
     """Doubling, spread, at most five seconds: so soon is a store used that is back."""
     loader = Loader(shelf, store, control)
-    waits = []
-    for failures in (1, 3, 50):
-        loader._failures = failures
-        waits.append(loader._back_off())
+    waits = [loader._back_off(failures) for failures in (1, 3, 50)]
     assert waits == sorted(waits)
     assert waits[0] <= 0.4
     assert 2.5 <= waits[-1] <= 5
