@@ -65,6 +65,9 @@ store_errors = Counter("gateway_store_errors_total", "Batches the store did not 
 store_held = Gauge(
     "gateway_store_held_batches", "Batches that did not go in when last tried.", multiprocess_mode="mostrecent"
 )
+store_damaged = Gauge(
+    "gateway_store_damaged_parts", "Parts that the engine found damaged.", multiprocess_mode="mostrecent"
+)
 verdicts = Counter("gateway_verdicts_total", "Judge verdicts, by label.", ["name", "label"])
 exported = Counter("gateway_exported_total", "Records and scores sent on.", ["exporter", "kind", "outcome"])
 ledger = Gauge("gateway_ledger_calls", "The ledger of calls, by stage.", ["stage"], multiprocess_mode="mostrecent")

@@ -19,7 +19,7 @@ from gateway.errors import StoreError
 from gateway.model import Clean, Record
 from gateway.store import migrate
 from gateway.store.address import Address, parse
-from gateway.store.connection import Pool, connect, put, require, translated
+from gateway.store.connection import Pool, ask, connect, put, require, translated
 from gateway.store.freeze import freeze
 from gateway.store.questions import question
 from gateway.store.rows import TABLES, Row, chunks, rows
@@ -87,7 +87,7 @@ class Store:
         """
         self.ready()
         with self._readers.client() as client, translated("query"):
-            return list(client.query(sql, dict(params or {}), tz_mode="aware").named_results())
+            return ask(client, sql, dict(params or {}))
 
     @property
     def database(self) -> str:

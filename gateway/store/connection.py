@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from gateway import telemetry
 from gateway.errors import MissingExtra, StoreError, StoreLate
 from gateway.store.address import Address
 
@@ -18,6 +19,8 @@ CONNECT_S = 5
 ANSWER_S = 30
 """Seconds until a silent server counts as gone."""
 
+CHECKSUM_DOESNT_MATCH = 40
+
 BOUNDS: Mapping[str, Any] = {
     # Below ANSWER_S, so that a slow question is stopped by the engine and does not run on unwatched.
     "max_execution_time": 25,
@@ -27,6 +30,8 @@ BOUNDS: Mapping[str, Any] = {
     "mutations_sync": 2,
 }
 """Settings of every statement: seconds, bytes, threads."""
+
+log = telemetry.log("store")
 
 
 @contextlib.contextmanager
@@ -56,6 +61,20 @@ def _is_late(error: BaseException | None) -> bool:
     from urllib3.exceptions import ReadTimeoutError
 
     return error is not None and (isinstance(error, ReadTimeoutError) or _is_late(error.__cause__))
+
+
+def ask(client: Client, sql: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of a question. Where an aggregate kept beside the rows is damaged, they are read themselves."""
+    from clickhouse_connect.driver.exceptions import DatabaseError
+
+    try:
+        return list(client.query(sql, params, tz_mode="aware").named_results())
+    except DatabaseError as error:
+        if error.code != CHECKSUM_DOESNT_MATCH:
+            raise
+        log.error("damage was met; asking the rows themselves")
+        rows = client.query(sql, params, settings={"optimize_use_projections": 0}, tz_mode="aware")
+        return list(rows.named_results())
 
 
 def put(client: Client, statement: str, data: str) -> bool:

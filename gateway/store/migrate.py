@@ -1,7 +1,8 @@
 """The schema: numbered SQL templates, each applied once, in order, under a lock, and recorded.
 
 ``{engine}`` becomes ``Replicated`` on a cluster and nothing elsewhere, ``{on_cluster}`` the ``ON CLUSTER`` clause, and
-``{settings}`` what every table of ours is created with. Each template is also safe to apply twice.
+``{settings}`` what every table of ours is created with. Each template is also safe to apply twice, which is done when
+a table is gone all the same.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gateway import metrics
 from gateway.config import Retention
 from gateway.errors import StoreError
 from gateway.store.address import Address
@@ -91,6 +93,7 @@ def apply(client: Client, address: Address, retention: Retention) -> None:
             for migration in _pending(client):
                 _apply(client, address, migration)
     _set_retention(client, address, retention)
+    _tell_damage(client)
     if not address.embedded:
         _bound_system_logs(client)
 
@@ -106,6 +109,11 @@ def _apply(client: Client, address: Address, migration: Migration) -> None:
 
 def _pending(client: Client) -> list[Migration]:
     done = {row["number"] for row in _rows(client, "SELECT number FROM migrations")}
+    there = {row["name"] for row in _rows(client, "SELECT name FROM system.tables WHERE database = currentDatabase()")}
+    lost = sorted(EXPIRES.keys() - there)
+    if done and lost:
+        log("store").error("tables are gone and made anew, empty", tables=", ".join(lost))
+        return migrations()
     return [migration for migration in migrations() if migration.number not in done]
 
 
@@ -169,6 +177,18 @@ def _set_retention(client: Client, address: Address, retention: Retention) -> No
             " SETTINGS alter_sync = 0, mutations_sync = 0",
         )
         log("store").info("retention", table=table, days=days)
+
+
+def _tell_damage(client: Client) -> None:
+    """Count the parts that the engine found damaged and put aside: their rows are gone from every question."""
+    found = _rows(
+        client,
+        "SELECT table, count() AS parts FROM system.detached_parts"
+        " WHERE database = currentDatabase() AND reason LIKE 'broken%' GROUP BY table",
+    )
+    for row in found:
+        log("store").error("damaged parts are not read", table=row["table"], parts=int(row["parts"]))
+    metrics.store_damaged.set(sum(int(row["parts"]) for row in found))
 
 
 def _bound_system_logs(client: Client) -> None:
