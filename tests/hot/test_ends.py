@@ -311,8 +311,8 @@ async def test_a_call_that_cannot_be_told_keeps_its_deadline(tmp_path: Path) -> 
 
 
 async def test_what_follows_the_end_is_not_lost(tmp_path: Path) -> None:
-    """A stray line break behind the marker goes out too, when the answer ends while its record is written."""
-    stream = b'data: {"choices":[{}]}\n\ndata: [DONE]\n\n\n'
+    """Half an event behind the marker goes out too, when the answer ends while its record is written."""
+    stream = b'data: {"choices":[{}]}\n\ndata: [DONE]\n\ndata: {}'
     go = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
