@@ -3,14 +3,18 @@
 Other processes may read the file while this one writes: ``counters`` holds ``stored_calls`` and ``quarantined_calls``,
 ``acked`` the batches that are counted there but whose files may still lie in the outbox.
 
-A damaged file is put aside as ``control.db.damaged`` and begun anew: batches that were noted are then inserted again,
-which the store takes for what it is, and the counters are made up from the rest of the ledger.
+A damaged file, or what lies in its place, is put aside as ``control.db.damaged`` and begun anew: batches that were
+noted are then inserted again, which the store takes for what it is, and the counters are made up from the rest of the
+ledger.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -39,6 +43,8 @@ DAMAGE = {
     sqlite3.SQLITE_NOTADB,
 }
 """What SQLite says of a file that is not as it was written. Anything else (a full disk, a lock) passes by itself."""
+FILES = ("", "-wal", "-shm")
+"""Endings of what belongs to a database."""
 
 log = telemetry.log("control")
 
@@ -69,18 +75,22 @@ class Control:
 
     def acked(self, batch: Counted) -> bool:
         """Count a batch's calls as stored, durably and once however often it is told. False: it was counted before."""
-        return self._count(batch, STORED)
+        return self._count(batch, 0)
 
-    def quarantined(self, batch: Counted) -> bool:
-        """Count a batch's calls as quarantined, durably and once. False: it was counted before."""
-        return self._count(batch, QUARANTINED)
+    def quarantined(self, batch: Counted, calls: int | None = None) -> bool:
+        """Count a batch's calls as quarantined, durably and once; of ``calls`` of them, the others as stored.
 
-    def _count(self, batch: Counted, counter: str) -> bool:
+        False: it was counted before.
+        """
+        return self._count(batch, batch.calls if calls is None else calls)
+
+    def _count(self, batch: Counted, broken: int) -> bool:
         with self._transaction() as database:
             row = (batch.name, batch.calls, time.time_ns() // 1_000_000)
             if not database.execute("INSERT OR IGNORE INTO acked VALUES (?, ?, ?)", row).rowcount:
                 return False
-            database.execute("UPDATE counters SET value = value + ? WHERE name = ?", (batch.calls, counter))
+            counted = [(batch.calls - broken, STORED), (broken, QUARANTINED)]
+            database.executemany("UPDATE counters SET value = value + ? WHERE name = ?", counted)
             return True
 
     def forget(self, name: str) -> None:
@@ -134,7 +144,7 @@ class Control:
                 with self._database:
                     yield self._database
             except sqlite3.Error as error:
-                if _is_damage(error):
+                if _is_damage(error) or any(_is_no_file(path) for path in self._files()):
                     self._put_aside(error)
                 raise StoreError(f"control.db: {type(error).__name__}") from error
 
@@ -152,19 +162,36 @@ class Control:
 
     def _put_aside(self, error: sqlite3.Error) -> None:
         """Keep the damaged file, out of the way. The next use begins a new one."""
-        log.error("control.db is damaged and was put aside", error=error, file=self._aside.name)
+        log.error("control.db is damaged and is put aside", error=error)
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
             self._database = None
         with contextlib.suppress(OSError):
-            self._path.replace(self._aside)
-            for suffix in ("-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            for path, ending in zip(self._files(), FILES, strict=True):
+                if os.path.lexists(path):
+                    path.replace(_free(path, self._path.with_name(f"{self._path.name}.damaged{ending}")))
 
-    @property
-    def _aside(self) -> Path:
-        return self._path.with_name(f"{self._path.name}.damaged")
+    def _files(self) -> list[Path]:
+        return [self._path.with_name(self._path.name + ending) for ending in FILES]
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether something else lies where SQLite wants a file. A link is the operator's, and may lead somewhere again."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISLNK(mode)
+
+
+def _free(path: Path, aside: Path) -> Path:
+    """Where it is out of the way: in the place of an earlier file if it is a file itself, else of nothing."""
+    for number in itertools.count(1):
+        target = aside if number == 1 else aside.with_name(f"{aside.name}.{number}")
+        if not os.path.lexists(target) or not (_is_no_file(path) or _is_no_file(target)):
+            return target
+    raise AssertionError  # there is always a next number
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

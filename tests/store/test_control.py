@@ -83,15 +83,50 @@ def test_counts_survive_a_kill(tmp_path: Path) -> None:
     assert Control(tmp_path / "control.db").stored_calls == 9
 
 
-def test_a_file_in_the_way_is_a_store_error(tmp_path: Path) -> None:
-    """And once it is out of the way, the same object works."""
+@pytest.mark.parametrize("taken", ["", "control.db.damaged", "control.db.damaged.2"])
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+def test_what_lies_in_the_way_is_put_aside(tmp_path: Path, ending: str, taken: str) -> None:
+    """One failure is told, then counting goes on; nothing of it is removed, nor what has the name already."""
     path = tmp_path / "control.db"
-    path.mkdir()
-    control = Control(path)
+    if ending:
+        before = Control(path)
+        before.acked(Named("a", 3))
+        before.close()
+    odd = tmp_path / f"control.db{ending}"
+    odd.mkdir()
+    (odd / "kept").touch()
+    for number in range(1, 1 + bool(taken) + taken.endswith(".2")):
+        other = tmp_path / ("control.db.damaged" + (f".{number}" if number > 1 else ""))
+        other.mkdir()
+        (other / "kept").touch()
+    control = Control(path, lambda: {"stored_calls": 40})
     with pytest.raises(StoreError):
-        control.acked(Named("a", 1))
-    path.rmdir()
-    assert control.acked(Named("a", 1))
+        control.prune([])
+    assert control.acked(Named("b", 4))
+    assert control.stored_calls == 44
+    assert len(list(tmp_path.glob("*/kept"))) == 1 + bool(taken) + taken.endswith(".2")
+    control.close()
+
+
+def test_a_damaged_file_takes_an_earlier_ones_place(tmp_path: Path) -> None:
+    """However often it happens, one is kept."""
+    path = tmp_path / "control.db"
+    for number in range(3):
+        path.write_bytes(b"%d is no database" % number * 1000)
+        control = Control(path)
+        with pytest.raises(StoreError):
+            control.prune([])
+        control.prune([])
+        control.close()
+    assert [each.read_bytes()[:1] for each in tmp_path.glob("*damaged*")] == [b"2"]
+
+
+def test_a_batch_may_be_counted_as_stored_and_quarantined(control: Control) -> None:
+    """In one step, and once, whatever it is told as afterwards."""
+    control.quarantined(Named("a", 5), 2)
+    control.quarantined(Named("a", 5), 5)
+    control.acked(Named("a", 5))
+    assert (control.stored_calls, control.counter("quarantined_calls")) == (3, 2)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "cut", "columns", "text"])
