@@ -29,10 +29,11 @@ from aiohttp import web
 class Plan:
     """What to answer.
 
-    ``text`` in ``pieces``, ``pause_ms`` between two; ``wait_ms`` before the first byte. ``tokens``: of prompt and
-    answer. ``filler``: bytes of white space more. ``encoding``: gzip, br or zstd, of a plain answer. ``end``: ``done``
-    as it should, or after half of the pieces ``hang`` (until the client goes), ``reset`` (the connection is cut) or
-    ``close`` (it is ended). ``number``: of the call, told in its id.
+    ``text`` in ``pieces``, ``pause_ms`` between two (a plain answer's bytes in as many, if there is a pause);
+    ``wait_ms`` before the first byte. ``tokens``: of prompt and answer. ``filler``: bytes of white space more.
+    ``encoding``: gzip, br or zstd, of a plain answer. ``end``: ``done`` as it should, or after half of the pieces
+    ``hang`` (until the client goes), ``reset`` (the connection is cut) or ``close`` (it is ended). ``last``: the
+    connection is closed after it, which is said. ``number``: of the call, told in its id.
     """
 
     text: str = "hello world"
@@ -43,6 +44,7 @@ class Plan:
     filler: int = 0
     encoding: str = ""
     end: str = "done"
+    last: bool = False
     status: int = 200
     number: int = 0
 
@@ -113,12 +115,17 @@ async def handle(request: web.Request) -> web.StreamResponse:
     if plan.encoding:
         data, headers["content-encoding"] = compressed(data, plan.encoding), plan.encoding
     response = web.StreamResponse(headers=headers | {"content-length": str(len(data))})
+    if plan.last:
+        response.force_close()
     await response.prepare(request)
     if plan.end != "done":
         await response.write(data[: len(data) // 2])
         return await _stop(request, response, plan)
-    for at in range(0, len(data), 65_536):
-        await response.write(data[at : at + 65_536])
+    size = -(-len(data) // plan.pieces) if plan.pause_ms else 65_536
+    for at in range(0, len(data), size):
+        if at and plan.pause_ms:
+            await asyncio.sleep(plan.pause_ms / 1000)
+        await response.write(data[at : at + size])
     return response
 
 
@@ -132,6 +139,8 @@ async def _digested(request: web.Request) -> web.StreamResponse:
 
 async def _stream(request: web.Request, asked: dict[str, Any], plan: Plan) -> web.StreamResponse:
     response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    if plan.last:
+        response.force_close()
     await response.prepare(request)
     base = {"id": _id(plan), "object": "chat.completion.chunk", "created": 1, "model": asked.get("model")}
     pieces = plan.cut()

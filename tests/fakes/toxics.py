@@ -29,10 +29,10 @@ class Toxic:
     """What goes wrong, and with what flows ``downstream`` (answers) or ``upstream`` (requests).
 
     ``latency``: each piece ``latency`` ms late, more or less by up to ``jitter``. ``bandwidth``: ``rate`` KB/s.
-    ``slow_close``: the end comes ``delay`` ms late. ``timeout``: nothing passes, and after ``timeout`` ms (0: never)
-    the connection is closed. ``reset_peer``: reset after ``timeout`` ms. ``slicer``: pieces of ``average_size`` bytes,
-    more or less by up to ``size_variation``, ``delay`` µs apart. ``limit_data``: closed after ``bytes``. ``down``:
-    nobody listens, and connections are closed.
+    ``slow_close``: the end comes ``delay`` ms late. ``timeout``: nothing passes, and ``timeout`` ms (0: never) after
+    the toxic came, or the connection if that came later, it is closed. ``reset_peer``: instead of what comes, a reset
+    ``timeout`` ms later. ``slicer``: pieces of ``average_size`` bytes, more or less by up to ``size_variation``,
+    ``delay`` µs apart. ``limit_data``: closed after ``bytes``. ``down``: nobody listens, and connections are closed.
     """
 
     type: str
@@ -60,9 +60,17 @@ def drawn(kind: str, chance: random.Random) -> Toxic:
         "timeout": lambda: Toxic(kind, stream, timeout=chance.choice([0, chance.randrange(1, 500)])),
         "reset_peer": lambda: Toxic(kind, stream, timeout=chance.randrange(200)),
         "slicer": lambda: Toxic(kind, stream, average_size=64, size_variation=chance.randrange(64), delay=50),
-        "limit_data": lambda: Toxic(kind, stream, bytes=chance.randrange(1500)),
+        "limit_data": lambda: Toxic(kind, stream, bytes=chance.randrange(800)),
         "down": lambda: Toxic(kind, stream),
     }[kind]()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a proxy has seen: connections that are ``open`` now, calls that were ``struck`` by a toxic so far."""
+
+    open: int
+    struck: int
 
 
 class _Closed(Exception):
@@ -76,6 +84,7 @@ class _Connection:
         self._proxy = proxy
         self._writers = (client, server)
         self._passed = {"upstream": 0, "downstream": 0}
+        self._answered = self._struck = False
 
     async def run(self, from_client: asyncio.StreamReader, from_server: asyncio.StreamReader) -> None:
         client, server = self._writers
@@ -90,6 +99,17 @@ class _Connection:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self.close()
+
+    def _strike(self) -> None:
+        """A toxic acts; a call is counted once, however many pieces of it are struck."""
+        self._proxy.struck += not self._struck
+        self._struck = True
+
+    def _came(self, stream: str) -> None:
+        """Keep account of where one call ends and the next begins: with a request after an answer."""
+        if stream == "upstream" and self._answered:
+            self._struck = False
+        self._answered = stream == "downstream"
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stream: str) -> None:
         loop = asyncio.get_running_loop()
@@ -109,7 +129,10 @@ class _Connection:
         try:
             while True:
                 came, data = await queue.get()
+                if data:
+                    self._came(stream)
                 for toxic in self._proxy.of(stream, "latency"):
+                    self._strike()
                     late = (toxic.latency + random.uniform(-toxic.jitter, toxic.jitter)) / 1000
                     await asyncio.sleep(came + late - loop.time())
                 if not data:
@@ -117,6 +140,7 @@ class _Connection:
                 for piece in self._sliced(data, stream):
                     await self._send(piece, writer, stream)
             for toxic in self._proxy.of(stream, "slow_close"):
+                self._strike()
                 await asyncio.sleep(toxic.delay / 1000)
             with contextlib.suppress(OSError):
                 writer.write_eof()
@@ -130,16 +154,24 @@ class _Connection:
         while at < len(data):
             size = len(data)
             if toxic is not None:
+                self._strike()
                 size = max(1, toxic.average_size + random.randint(-toxic.size_variation, toxic.size_variation))
             yield data[at : at + size]
             at += size
 
     async def _send(self, data: bytes, writer: asyncio.StreamWriter, stream: str) -> None:
         while self._proxy.of(stream, "timeout"):
+            self._strike()
             await self._proxy.changed()
+        for toxic in self._proxy.of(stream, "reset_peer"):
+            self._strike()
+            await asyncio.sleep(toxic.timeout / 1000)
+            self.close(reset=True)
+            raise _Closed
         for toxic in self._proxy.of(stream, "slicer"):
             await asyncio.sleep(toxic.delay / 1e6)
         for toxic in self._proxy.of(stream, "bandwidth"):
+            self._strike()
             await asyncio.sleep(len(data) / (toxic.rate * 1000))
         for toxic in self._proxy.of(stream, "limit_data"):
             data = data[: max(0, toxic.bytes - self._passed[stream])]
@@ -150,20 +182,17 @@ class _Connection:
         except OSError as error:
             raise _Closed from error
         if any(self._passed[stream] >= toxic.bytes for toxic in self._proxy.of(stream, "limit_data")):
+            self._strike()
             raise _Closed
 
     async def _clock(self) -> None:
         """End the connection when a toxic's time has come."""
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         while True:
-            due = [
-                (began + toxic.timeout / 1000, toxic)
-                for toxic in self._proxy.toxics
-                if toxic.type == "reset_peer" or (toxic.type == "timeout" and toxic.timeout)
-            ]
-            wait = min((at for at, _ in due), default=began + 1e9) - asyncio.get_running_loop().time()
+            shortest = min((toxic.timeout for toxic in self._proxy.clocks()), default=1e9)
+            wait = max(began, self._proxy.since) + shortest / 1000 - loop.time()
             if wait <= 0:
-                self.close(reset=any(toxic.type == "reset_peer" for _, toxic in due))
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -187,11 +216,23 @@ class Proxy:
         self._changed = asyncio.Event()
         self._connections: set[_Connection] = set()
         self.toxics: tuple[Toxic, ...] = ()
+        self.since = 0.0
+        """When they came, by the loop's clock."""
+        self.struck = 0
+        """Calls on which a toxic acted; of one that is ``down`` only its clients know."""
         self.port = 0
 
     def of(self, stream: str, kind: str) -> list[Toxic]:
         """The toxics of a kind in a direction."""
         return [toxic for toxic in self.toxics if toxic.type == kind and toxic.stream == stream]
+
+    def clocks(self) -> list[Toxic]:
+        """Those that end a connection when their time has come."""
+        return [toxic for toxic in self.toxics if toxic.type == "timeout" and toxic.timeout]
+
+    def counts(self) -> Counts:
+        """As of now."""
+        return Counts(len(self._connections), self.struck)
 
     async def changed(self) -> None:
         """Wait for other toxics."""
@@ -200,6 +241,7 @@ class Proxy:
     async def set(self, toxics: Sequence[Toxic]) -> None:
         """From now on these."""
         self.toxics = tuple(toxics)
+        self.since = asyncio.get_running_loop().time()
         self._changed.set()
         self._changed = asyncio.Event()
         if any(toxic.type == "down" for toxic in toxics):
@@ -243,6 +285,10 @@ class Toxics(Protocol):
         """From now on these, for new and open connections; none: everything passes as it comes."""
         ...
 
+    def counts(self) -> Counts:
+        """What it has seen."""
+        ...
+
 
 class _InThread:
     def __init__(self, proxy: Proxy, loop: asyncio.AbstractEventLoop, path: str) -> None:
@@ -251,6 +297,12 @@ class _InThread:
 
     def set(self, *toxics: Toxic) -> None:
         asyncio.run_coroutine_threadsafe(self._proxy.set(toxics), self._loop).result(30)
+
+    def counts(self) -> Counts:
+        async def look() -> Counts:
+            return self._proxy.counts()
+
+        return asyncio.run_coroutine_threadsafe(look(), self._loop).result(30)
 
 
 class _InProcess:
@@ -263,10 +315,16 @@ class _InProcess:
         return self._process.stdout.readline().strip()
 
     def set(self, *toxics: Toxic) -> None:
+        self._asked([asdict(toxic) for toxic in toxics])
+
+    def counts(self) -> Counts:
+        return Counts(**json.loads(self._asked("counts")))
+
+    def _asked(self, what: Any) -> str:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([asdict(toxic) for toxic in toxics]) + "\n")
+        self._process.stdin.write(json.dumps(what) + "\n")
         self._process.stdin.flush()
-        self._told()
+        return self._told()
 
 
 @contextlib.contextmanager
@@ -321,9 +379,10 @@ async def serve(host: str, port: int, say: Callable[[object], None]) -> None:
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := await lines.readline():
-        told: list[dict[str, Any]] = json.loads(line)
-        await proxy.set([Toxic(**each) for each in told])
-        say("set")
+        told: Any = json.loads(line)
+        if told != "counts":
+            await proxy.set([Toxic(**each) for each in told])
+        say(json.dumps(asdict(proxy.counts())))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import httpx
@@ -69,9 +70,21 @@ def test_what_breaks_breaks_and_is_whole_again_afterwards(
     proxy: Toxics, upstream: str, toxic: Toxic, error: type[Exception] | tuple[type[Exception], ...]
 ) -> None:
     """By the error that such a fault is; without the toxic all is as before."""
-    hold = [] if toxic.type == "down" else [Toxic("latency", latency=100)]  # so that the reset comes before the answer
-    proxy.set(toxic, *(hold if toxic.type == "reset_peer" else []))
+    proxy.set(toxic)
     with pytest.raises(error):
         ask(proxy.base_url, stream=True, timeout=1)
     proxy.set()
     assert ask(proxy.base_url, stream=True) == ask(upstream, stream=True)
+
+
+@pytest.mark.parametrize("toxic", [Toxic("reset_peer"), Toxic("limit_data", bytes=300), Toxic("latency", latency=5)])
+def test_calls_that_a_toxic_struck_are_counted_once(proxy: Toxics, toxic: Toxic) -> None:
+    """However many of its pieces were struck, and however many calls one connection carries."""
+    with httpx.Client(base_url=proxy.base_url, timeout=30, trust_env=False) as client:
+        before = proxy.counts().struck
+        for each in (toxic, None, toxic):
+            proxy.set(*([each] if each else []))
+            with contextlib.suppress(httpx.TransportError):
+                client.post("/chat/completions", json=Plan(pieces=2).request(stream=True))
+        assert proxy.counts().struck - before == 2
+        assert proxy.counts().open <= 1

@@ -7,31 +7,28 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.installation import Installation
 from tests.fakes.semantic import semantic
-from tests.fakes.toxics import Toxics, toxic_proxy
+from tests.fakes.toxics import TYPES
 from tests.faults import toxics
 
 
 @pytest.fixture(scope="module")
-def broken() -> Iterator[tuple[Installation, Toxics, str]]:
+def made() -> Iterator[toxics.Rig]:
     """An installation whose upstream is behind a fault proxy."""
-    with semantic() as upstream, toxic_proxy(upstream) as proxy, toxics.installed(fake=proxy.base_url) as site:
-        yield site, proxy, upstream
+    with toxics.rig(1) as rig:
+        yield rig
 
 
-@pytest.mark.parametrize("kind", ["timeout", "reset_peer", "limit_data", "down", "slicer"])
-def test_a_client_gets_what_was_sent_then_an_end(broken: tuple[Installation, Toxics, str], kind: str) -> None:
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_client_gets_what_was_sent_then_an_end(made: toxics.Rig, kind: str) -> None:
     """And the record says which."""
-    site, proxy, upstream = broken
-    row = asyncio.run(toxics.broken(site, proxy, upstream, kind, kind != "down", 4))
+    row = asyncio.run(toxics.broken(made, kind, kind != "down", 4))
     assert row.met, row.wrong
 
 
-def test_no_connection_is_left(broken: tuple[Installation, Toxics, str]) -> None:
-    """After whatever happened before."""
-    site, proxy, _ = broken
-    row = toxics.idle_again(site, proxy)
+def test_no_connection_is_left(made: toxics.Rig) -> None:
+    """After whatever happened before, though the upstream keeps them."""
+    row = toxics.idle_again(made)
     assert row.met, row.wrong
 
 

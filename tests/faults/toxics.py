@@ -14,8 +14,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,20 @@ import httpx
 
 from tests.e2e.installation import Installation, balanced, eventually
 from tests.fakes.semantic import Plan, semantic
-from tests.fakes.toxics import TYPES, Toxics, drawn, toxic_proxy
+from tests.fakes.toxics import TYPES, Toxic, Toxics, drawn, toxic_proxy
 from tests.faults.client import PATIENCE_S, Got, ask, request
 from tests.faults.row import Row, share
 
 TIMEOUTS = {"connect": 1, "first_byte": 2, "idle": 2, "total": 4}
 BATCH = 20
+LANES, FEW = 4, 5
+"""Proxies side by side, and calls at once by way of each."""
+AMID = 0.3
+"""Of the toxics: those that come while calls are under way already."""
+IDLE_S = 10.0
+PAGES = 2
+"""Files that the journal may have opened since."""
+DOWN = Toxic("down")
 BROKEN = {"upstream_refused", "upstream_reset", "upstream_timeout"}
 _RESET = struct.pack("ii", 1, 0)
 
@@ -50,44 +58,135 @@ def installed(times: Mapping[str, float] = TIMEOUTS, **upstreams: str) -> Iterat
 
 def measure(seeds: int) -> Iterator[Row]:
     """Both promises."""
-    with semantic() as upstream, toxic_proxy(upstream) as proxy, installed(fake=proxy.base_url) as site:
+    with rig(LANES) as made:
         for stream in (False, True):
             for kind in TYPES:
-                yield asyncio.run(broken(site, proxy, upstream, kind, stream, share(200, seeds)))
-        yield idle_again(site, proxy)
+                yield asyncio.run(broken(made, kind, stream, share(200, seeds)))
+        yield idle_again(made)
     with semantic() as upstream, stuck() as never, installed(fake=upstream, never=never) as site:
         yield asyncio.run(left(site, upstream, share(2000, seeds)))
 
 
-async def broken(site: Installation, proxy: Toxics, upstream: str, kind: str, stream: bool, count: int) -> Row:
+@dataclass(frozen=True)
+class Rig:
+    """An installation with an upstream behind several fault proxies, each an upstream of its own to it.
+
+    ``files``: its descriptors when it had served, and was connected to none of them.
+    """
+
+    site: Installation
+    upstream: str
+    proxies: Mapping[str, Toxics]
+    files: int
+
+    def clear(self) -> None:
+        """No toxic, and nobody connected."""
+        for proxy in self.proxies.values():
+            proxy.set(DOWN)
+            proxy.set()
+
+    @property
+    def open(self) -> int:
+        """Connections, as the proxies see them."""
+        return sum(proxy.counts().open for proxy in self.proxies.values())
+
+
+@contextmanager
+def rig(lanes: int) -> Iterator[Rig]:
+    """With so many proxies; warm."""
+    with semantic() as upstream, ExitStack() as ends:
+        proxies = {f"lane{number}": ends.enter_context(toxic_proxy(upstream)) for number in range(lanes)}
+        site = ends.enter_context(installed(**{name: proxy.base_url for name, proxy in proxies.items()}))
+        made = Rig(site, upstream, proxies, 0)
+        for name in proxies:
+            asyncio.run(honest(made, name, FEW))
+        made.clear()
+        eventually_none(lambda: made.open)
+        yield replace(made, files=descriptors(site))
+
+
+async def honest(made: Rig, name: str, count: int) -> int:
+    """Calls at once, none of which has a reason to fail; how many failed."""
+    got = await asyncio.gather(*(asked(made, name, Plan().request()) for _ in range(count)))
+    return sum(not each.seen for each in got)
+
+
+async def asked(made: Rig, name: str, body: Mapping[str, Any]) -> Got:
+    """A call by way of one of the proxies."""
+    return await ask(made.site.port, json.dumps(body).encode(), f"x-gateway-upstream: {name}\r\n")
+
+
+async def broken(made: Rig, kind: str, stream: bool, count: int) -> Row:
     """Calls while the connection to the upstream suffers from a toxic, drawn anew for every few of them."""
-    chance = random.Random(f"{kind} {stream}")
     wrong: list[str] = []
     ended: dict[str, Got] = {}
-    worst = 0.0
+    before = sum(proxy.counts().struck for proxy in made.proxies.values())
+    shares = [len(range(lane, count, len(made.proxies))) for lane in range(len(made.proxies))]
     async with httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as direct:
-        for first in range(0, count, BATCH):
-            toxic = drawn(kind, chance)
-            plans = [
-                Plan("word " * chance.randrange(1, 80), chance.randrange(1, 6), number=number)
-                for number in range(first, min(first + BATCH, count))
-            ]
-            bodies = [plan.request(stream=stream) for plan in plans]
-            whole = [(await direct.post(f"{upstream}/chat/completions", json=body)).content for body in bodies]
-            proxy.set(toxic)
+        lanes = [
+            Lane(made, name, kind, stream, direct).run(each, ended)
+            for name, each in zip(made.proxies, shares, strict=True)
+        ]
+        seen = await asyncio.gather(*lanes)
+    wrong += [what for found, _ in seen for what in found]
+    worst = max(seconds for _, seconds in seen)
+    wrong += await asyncio.to_thread(misrecorded, made.site, ended)
+    struck = sum(proxy.counts().struck for proxy in made.proxies.values()) - before
+    if kind == DOWN.type:
+        struck = sum(not got.seen for got in ended.values())
+    struck = min(struck, count)  # one that was asked again may have been struck twice
+    wrong += [f"only {struck} of {count} calls were struck"] if struck < count / 2 else []
+    fault = f"{kind}, {'streams' if stream else 'plain answers'}, {struck} struck"
+    return Row("G7", fault, count, worst=f"{worst:.1f} s to an end", wrong=tuple(wrong[:5]))
+
+
+@dataclass
+class Lane:
+    """Calls by way of one proxy under toxics of a kind, a few at a time."""
+
+    made: Rig
+    name: str
+    kind: str
+    stream: bool
+    direct: httpx.AsyncClient
+
+    async def run(self, count: int, ended: dict[str, Got]) -> tuple[list[str], float]:
+        """What was wrong, and the longest time to an end in seconds; ``ended`` is told what each client saw."""
+        chance = random.Random(f"{self.kind} {self.stream} {self.name}")
+        proxy = self.made.proxies[self.name]
+        wrong, worst = [], 0.0
+        for first in range(0, count, FEW):
+            toxic = drawn(self.kind, chance)
+            bodies = [self._plan(chance).request(stream=self.stream) for _ in range(min(FEW, count - first))]
+            whole = [await self._whole(body) for body in bodies]
+            amid = chance.random() < AMID
+            if not amid:
+                proxy.set(toxic)
             began = time.monotonic()
-            calls = [asyncio.create_task(ask(site.port, json.dumps(body).encode())) for body in bodies]
+            calls = [asyncio.create_task(asked(self.made, self.name, body)) for body in bodies]
+            if amid:
+                await asyncio.sleep(chance.uniform(0, 0.1))  # the moment itself is what is random
+                proxy.set(toxic)
             for expected, came in zip(whole, await asyncio.gather(*calls), strict=True):
                 # A stream of events that breaks off is given a clean end: without [DONE], it is not its own.
-                got = replace(came, whole=False) if stream and b"data: [DONE]" not in came.body else came
+                got = replace(came, whole=False) if self.stream and b"data: [DONE]" not in came.body else came
                 wrong += [f"{toxic}: {what}" for what in misread(got, expected)]
                 if got.id:
                     ended[got.id] = got
             worst = max(worst, time.monotonic() - began)
-    proxy.set()
-    wrong += await asyncio.to_thread(misrecorded, site, ended)
-    fault = f"{kind}, {'streams' if stream else 'plain answers'}"
-    return Row("G7", fault, count, worst=f"{worst:.1f} s to an end", wrong=tuple(wrong[:5]))
+            proxy.set()
+        return wrong, worst
+
+    def _plan(self, chance: random.Random) -> Plan:
+        """One that takes a moment to come, and another to end."""
+        pieces, pause_ms, wait_ms = chance.randrange(2, 6), chance.randrange(20, 40), chance.randrange(100)
+        last = self.kind == "slow_close"
+        return Plan("word " * chance.randrange(1, 80), pieces, pause_ms=pause_ms, wait_ms=wait_ms, last=last)
+
+    async def _whole(self, body: Mapping[str, Any]) -> bytes:
+        """What the upstream answers."""
+        at_once = body | {"metadata": {"answer": body["metadata"]["answer"] | {"pause_ms": 0, "wait_ms": 0}}}
+        return (await self.direct.post(f"{self.made.upstream}/chat/completions", json=at_once)).content
 
 
 def misread(got: Got, expected: bytes) -> Iterator[str]:
@@ -118,13 +217,37 @@ def misrecorded(site: Installation, ended: dict[str, Got]) -> list[str]:
     return wrong + ([] if balanced(site.ledger()) else ["the ledger does not close"])
 
 
-def idle_again(site: Installation, proxy: Toxics) -> Row:
-    """With the upstream gone, not one of the connections of all those calls is left."""
-    proxy.set(drawn("down", random.Random(0)))
-    port = int(proxy.base_url.rpartition(":")[2].partition("/")[0])
-    left_over = eventually_none(lambda: connections(site, port))
-    wrong = (f"{left_over} connections to the upstream are still open",) if left_over else ()
-    return Row("G7", "connections afterwards", 1, wrong=wrong)
+def idle_again(made: Rig) -> Row:
+    """Nothing is left of all those calls while the upstream is well: no connection but those that serve again."""
+    site, wrong = made.site, []
+    if eventually_none(lambda: in_flight(site)):
+        wrong.append("calls are still in flight")
+    most = FEW * len(made.proxies)
+    wrong += [f"{left} connections to the upstream over {most}" for left in _over(made, most)]
+    for name, proxy in made.proxies.items():
+        made.clear()
+        for toxic in (Toxic("timeout"), Toxic("timeout", "upstream")):
+            proxy.set(toxic)  # it never ends a connection: whoever gives up must
+            asyncio.run(honest(made, name, FEW))
+            proxy.set()
+        failed = sum(asyncio.run(honest(made, name, 1)) for _ in range(3))
+        wrong += [f"{failed} calls failed without a toxic"] if failed else []
+        wrong += [f"{left} connections to the upstream are left over" for left in _over(made, 1)]
+    made.clear()
+    wrong += [f"{left} descriptors more than before" for left in _over_files(site, made.files)]
+    return Row("G7", "connections afterwards", 2 * FEW * len(made.proxies), wrong=tuple(wrong))
+
+
+def _over(made: Rig, most: int) -> list[int]:
+    """By how many connections there are more, if there are after a while."""
+    left_over = eventually_none(lambda: max(0, made.open - most), IDLE_S)
+    return [left_over] if left_over else []
+
+
+def _over_files(site: Installation, files: int) -> list[int]:
+    """By how many descriptors there are more than before, if there are after a while. The journal may turn a page."""
+    left_over = eventually_none(lambda: max(0, descriptors(site) - files - PAGES), IDLE_S)
+    return [left_over] if left_over else []
 
 
 def connections(site: Installation, port: int) -> int:
@@ -180,15 +303,17 @@ async def left(site: Installation, upstream: str, count: int) -> Row:
     chance = random.Random(8)
     wrong: list[str] = []
     told: dict[str, str] = {}
-    worst, made = 0.0, 0
-    files = descriptors(site)
+    worst, made, most = 0.0, 0, 1
     port = int(upstream.rpartition(":")[2].partition("/")[0])
+    await asyncio.gather(*(leave(site.port, "after the end", "warm", chance) for _ in range(FEW)))
+    files = descriptors(site) - connections(site, port)
     while made < count:
         size = min(BATCH, count - made)
         ways = [chance.choice(WAYS) for _ in range(size)]
+        most = max(most, FEW, ways.count("after the end"))
         leaving = [leave(site.port, way, f"n{made + index}", chance) for index, way in enumerate(ways)]
         for index, saw_end in enumerate(await asyncio.gather(*leaving)):
-            if ways[index] in {"before the answer", "in the answer", "after the end"}:
+            if ways[index] != "in the head":
                 told[f"n{made + index}"] = "complete" if saw_end else "client_gone"
         began = time.monotonic()
         if eventually_none(lambda: in_flight(site)):
@@ -205,10 +330,11 @@ async def left(site: Installation, upstream: str, count: int) -> Row:
     wrong += [f"{len(told)} calls without a record"] if told else []
     wrong += ["a client left and the upstream was not told within a second"] if worst > 1 else []
     wrong += [] if balanced(site.ledger()) else ["the ledger does not close"]
-    extra = eventually_none(lambda: max(0, descriptors(site) - files - BATCH))
-    wrong += [f"{extra} descriptors more than before"] if extra else []
-    open_ = connections(site, port)
-    wrong += [f"{open_} connections to the upstream"] if open_ > BATCH else []
+    # Connections that served to the end may serve again; there are no more of them than were needed at once.
+    open_ = eventually_none(lambda: max(0, connections(site, port) - most), IDLE_S)
+    wrong += [f"{open_} connections to the upstream over the {most} that served at once"] if open_ else []
+    extra = _over_files(site, files + connections(site, port))
+    wrong += [f"{extra[0]} descriptors more than before"] if extra else []
     return Row("G8", "clients leave", made, worst=f"{worst * 1e3:.0f} ms to the last end", wrong=tuple(wrong[:5]))
 
 
