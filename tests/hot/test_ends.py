@@ -404,6 +404,28 @@ async def test_who_has_connected_by_the_stop_is_served(tmp_path: Path) -> None:
     writer.close()
 
 
+async def test_an_idle_connection_is_closed_before_the_calls_in_the_air_end(tmp_path: Path) -> None:
+    """A stop takes no more requests from it, which nobody would wait for."""
+
+    async def closed(idle: asyncio.StreamReader) -> None:
+        assert await idle.read() == b""
+        gateway.upstream.go.set()
+
+    async with running(tmp_path, grace=5) as gateway:
+        journal = gateway.journal
+        idle, other = await connect(gateway)
+        other.write(request(CHAT, chat()))
+        await read_answer(idle)
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT, STREAM, x_mode="hang-mid-stream"))
+        await read_head(reader)
+        watching = asyncio.create_task(closed(idle))
+    await watching
+    assert b"[DONE]" in await read_answer_body(reader)
+    writer.close()
+    assert journal.calls[-1].reply.ended is Ended.COMPLETE
+
+
 async def test_calls_that_outlast_the_grace_are_killed(tmp_path: Path) -> None:
     """They are recorded as what they are."""
     async with running(tmp_path, grace=0.05) as gateway:

@@ -218,8 +218,9 @@ async def not_read(gateway: Gateway, writer: asyncio.StreamWriter) -> bool:
     pair = f"0100007F:{gateway.port:04X} 0100007F:{ours:04X}"
     for _ in range(20):
         lines = (await asyncio.to_thread(Path("/proc/net/tcp").read_text)).splitlines()
-        [line] = [line for line in lines if pair in line]
-        if line.split()[4].endswith(":00000000"):
+        # The table is read in pieces while sockets come and go, so that a line may be missing from one reading.
+        found = [line for line in lines if pair in line]
+        if not found or found[0].split()[4].endswith(":00000000"):
             return False
         await asyncio.sleep(0.005)
     return True

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,19 @@ def test_a_frame_can_neither_be_moved_nor_relabelled(index: int, kind: int) -> N
     assert found.sound
     with pytest.raises(SealBroken):
         Seal.of(forged, KEY).open(found)
+
+
+def test_a_bit_flipped_on_purpose_is_refused_whatever_the_checksum_says() -> None:
+    """Whoever can write the file can write a checksum, and no text: each byte in turn."""
+    data = sealed(random.Random(1).randbytes(100))
+    (frame,) = frames(data)
+    for place in range(13, len(frame.raw)):
+        raw = frame.raw[:place] + bytes([frame.raw[place] ^ 1]) + frame.raw[place + 1 :]
+        forged = data[:HEADER_BYTES] + resealed(replace(frame, raw=raw), frame.index, frame.kind)
+        (found,) = frames(forged)
+        assert found.sound
+        with pytest.raises(SealBroken):
+            Seal.of(forged, KEY).open(found)
 
 
 def test_swapped_frames_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
@@ -13,6 +14,7 @@ import structlog.testing
 
 from gateway.journal import Broken, Lease, Segments
 from gateway.journal.files import COUNTERS
+from gateway.journal.seal import HEADER_BYTES, frames
 from gateway.paths import Layout
 from gateway.raw import Whole
 from tests.fakes.disk import NotMounted, leave_free, small_disk
@@ -274,6 +276,28 @@ def test_what_was_drafted_goes_with_a_lease_that_ends_early(layout: Layout) -> N
     assert sorted(in_outbox(layout)) == ["a", "b"]
 
 
+def test_a_spent_segment_is_spent_on_the_disk_before_its_batch_is_seen(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut would else bring it back beside a batch that the store has: its calls twice."""
+    done: list[str] = []
+    rename, fsync, journal = Path.rename, os.fsync, folder(layout).stat().st_ino
+
+    def renamed(self: Path, target: Path) -> Path:
+        done.append(Path(target).suffix)
+        return rename(self, target)
+
+    def synced(handle: int) -> None:
+        if os.fstat(handle).st_ino == journal:
+            done.append("synced")
+        fsync(handle)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr(os, "fsync", synced)
+    worked_off(layout)
+    assert done[:3] == [".spent", "synced", ".batch"]
+
+
 # -- quarantine ------------------------------------------------------------------------------------------------------
 
 
@@ -367,6 +391,28 @@ def test_a_frame_that_does_not_open_is_put_aside_as_it_is(layout: Layout) -> Non
     path.write_bytes(sealed)
     worked_off(layout)
     assert in_outbox(layout) == ["a"]
+    assert balanced(layout).quarantined == 1
+
+
+@pytest.mark.parametrize("struck", range(5))
+def test_of_a_damaged_segment_every_other_call_opens(layout: Layout, struck: int) -> None:
+    """A bit flipped in one frame is that frame's damage alone."""
+    worked_off(layout)
+    filled(layout, *[whole(call_id) for call_id in "abcde"])
+    (path,) = folder(layout).glob("*.seg")
+    data = bytearray(path.read_bytes())
+    ends = list(itertools.accumulate([len(frame.raw) for frame in frames(bytes(data))], initial=HEADER_BYTES))
+    data[ends[struck] + 20] ^= 1
+    path.write_bytes(data)
+    lease = leased(layout)
+    entries = dict(lease.entries())
+    lease.release()
+    opened = [entry_id(entry) for entry in entries.values() if not isinstance(entry, Broken)]
+    assert opened == [call_id for index, call_id in enumerate("abcde") if index != struck]
+    # Damage at the very end is not told from a tail that never came.
+    assert [index for index, entry in entries.items() if isinstance(entry, Broken)] == [struck] * (struck < 4)
+    worked_off(layout)
+    assert in_outbox(layout)[2:] == opened
     assert balanced(layout).quarantined == 1
 
 

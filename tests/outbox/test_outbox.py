@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,17 @@ def test_a_damaged_batch_is_refused_whole(tmp_path_factory: pytest.TempPathFacto
     path.write_bytes(data.draw(st.sampled_from([content[:place], flipped, b"", content[place:][1:]])))
     with pytest.raises(OutboxError, match="x-2"):
         Batch(path).read()
+
+
+def test_a_bit_flipped_anywhere_in_a_batch_is_noticed(layout: Layout) -> None:
+    """In text too that would be read as other text: each byte in turn."""
+    path = layout.outbox / "x-1.batch"
+    write(path, [clean(whole("a", body=random.Random(1).randbytes(200)))])
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(OutboxError):
+            Batch(path).read()
 
 
 def test_a_batch_of_something_else_is_refused(layout: Layout) -> None:
