@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -12,13 +14,19 @@ PATIENCE_S = 20.0
 
 @dataclass(frozen=True)
 class Got:
-    """What a client received. ``whole``: its framing came to its end; ``hung``: nothing more came, nor an end."""
+    """What a client received. ``whole``: its framing came to its end; ``hung``: nothing more came, nor an end.
+
+    ``asked``: when the request was sent; ``came``: when how many bytes of the body were there, after each piece. Both
+    by the monotonic clock, in seconds.
+    """
 
     id: str
     status: int
     body: bytes
     whole: bool
     hung: bool = False
+    asked: float = 0.0
+    came: tuple[tuple[float, int], ...] = ()
 
     @property
     def seen(self) -> bool:
@@ -33,20 +41,28 @@ async def ask(port: int, body: bytes, headers: str = "", path: str = CHAT) -> Go
     """One call by a plain client that reads until the answer's framing ends, or the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
     call_id, status, head, said = "", 0, "", b""
+    asked, came = math.inf, list[tuple[float, int]]()
+
+    def got(more: bytes = b"", *, whole: bool = False, hung: bool = False) -> Got:
+        return Got(call_id, status, said + more, whole, hung, asked, tuple(came))
+
     try:
         async with asyncio.timeout(PATIENCE_S):
             writer.write(request(body, headers, path))
+            await writer.drain()
+            asked = time.monotonic()
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             status = int(head.split()[1])
             call_id = next((line.split(": ")[1] for line in head.split("\r\n") if "x-gateway-call-id" in line), "")
             async for piece in pieces(reader, head):
                 said += piece
-            return Got(call_id, status, said, whole=True)
+                came.append((time.monotonic(), len(said)))
+            return got(whole=True)
     except TimeoutError:
-        return Got(call_id, status, said, whole=False, hung=True)
+        return got(hung=True)
     except (OSError, asyncio.IncompleteReadError) as error:
         rest = error.partial if isinstance(error, asyncio.IncompleteReadError) and status else b""
-        return Got(call_id, status, said + (rest if "chunked" not in head else b""), whole=False)
+        return got(rest if "chunked" not in head else b"")
     finally:
         writer.close()
 

@@ -28,6 +28,8 @@ from tests.faults.row import Row, share
 
 CLIENTS = 12
 KEYS = ("sk-one", "sk-two")
+MARGIN_S = 0.25
+"""A request that was sent so long before a stop has been taken."""
 
 
 @contextmanager
@@ -48,7 +50,7 @@ def installed() -> Iterator[Installation]:
 
 
 class Clients:
-    """Calls without a break, plain and streamed, some as long as two thirds of a second."""
+    """Calls without a break, plain and streamed, some as long as a second, a part of it before their answer begins."""
 
     def __init__(self, port: int, chance: random.Random) -> None:
         self._port = port
@@ -67,7 +69,8 @@ class Clients:
 
     async def _client(self) -> None:
         while not self._stopping:
-            plan = Plan("word " * 30, self._chance.randrange(1, 12), pause_ms=self._chance.randrange(60))
+            pieces, pause_ms, wait_ms = (self._chance.randrange(*each) for each in ((1, 12), (60,), (300,)))
+            plan = Plan("word " * 30, pieces, pause_ms=pause_ms, wait_ms=wait_ms)
             body = json.dumps(plan.request(stream=self._chance.random() < 0.7)).encode()
             with contextlib.suppress(ConnectionError):
                 self.got.append(await ask(self._port, body, f"authorization: Bearer {KEYS[0]}\r\n"))
@@ -98,15 +101,18 @@ def stops(site: Installation, count: int) -> Row:
     worst = 0.0
     for number in range(count):
         site.start()
-        came, code, took = asyncio.run(_stopped(site, chance))
+        came, code, signalled, took = asyncio.run(_stopped(site, chance))
         got += came
+        dropped = sum(each.asked < signalled - MARGIN_S and not each.status for each in came)
+        wrong += [f"stop {number}: {dropped} requests sent before it have no answer"] if dropped else []
         worst = max(worst, took)
         wrong += [f"stop {number}: exit code {code}"] if code else []
     site.start()
     return _row("SIGTERM under load", site, got, count, wrong, f"{worst:.1f} s to the end of all")
 
 
-async def _stopped(site: Installation, chance: random.Random) -> tuple[list[Got], int, float]:
+async def _stopped(site: Installation, chance: random.Random) -> tuple[list[Got], int, float, float]:
+    """What came, the exit code, when the signal was sent, and how long it took."""
     clients = Clients(site.port, chance)
     running = asyncio.create_task(clients.run())
     await clients.warm(chance.randrange(3, 20))
@@ -116,7 +122,7 @@ async def _stopped(site: Installation, chance: random.Random) -> tuple[list[Got]
     clients.stop()
     await running
     code = await asyncio.to_thread(site.process.wait, 120)
-    return clients.got, code, time.monotonic() - began
+    return clients.got, code, began, time.monotonic() - began
 
 
 def reloads(site: Installation, count: int) -> Row:
@@ -153,7 +159,10 @@ def _reload(site: Installation, number: int) -> str:
 def _row(fault: str, site: Installation, got: list[Got], runs: int, wrong: list[str], worst: str) -> Row:
     """What was cut, lost or doubled."""
     site.settled(eventually(lambda: site.ledger()["accepted"], "calls"))
-    stored = Counter(call["id"] for call in site.calls())
+    calls = site.calls()
+    stored = Counter(call["id"] for call in calls)
+    ended = Counter(call["ended"] for call in calls if call["ended"] != "complete")
+    wrong = wrong + [f"calls recorded as {dict(ended)}"] * bool(ended)
     seen = [each for each in got if each.seen]
     # One that had not begun may be turned away: the process was going.
     cut = [each for each in got if each.status == 200 and not each.seen]
