@@ -2,7 +2,7 @@
 
 Run as a process, since chDB allows one engine each: ``python -m tests.fakes.clickhouse <path> <port>``; port 0 picks a
 free one. The first line on standard output is the port. ``POST /_fault`` with ``{"kind": …, "times": n, "match": …}``
-makes the next ``n`` statements that contain ``match`` fail:
+makes the next ``n`` statements that contain ``match`` fail, and ``GET /_struck`` tells how many did, by kind:
 
     refuse   the connection is closed without an answer
     stall    nothing is answered until the client gives up or ``POST /_release`` comes
@@ -27,6 +27,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -101,6 +102,7 @@ class Faults:
     release: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
     seen: int = 0
+    struck: Counter[str] = field(default_factory=Counter)
 
     def take(self, sql: str) -> str:
         """The fault that strikes this statement, if any."""
@@ -109,6 +111,7 @@ class Faults:
             if self.times <= 0 or self.match not in sql:
                 return ""
             self.times -= 1
+            self.struck[self.kind] += 1
             return self.kind
 
 
@@ -128,6 +131,8 @@ class Handler(BaseHTTPRequestHandler):
         """``/ping``, or a read-only query in the URL."""
         if self.path == "/ping":
             self._answer(200, b"Ok.\n")
+        elif self.path == "/_struck":
+            self._answer(200, json.dumps(self.faults.struck).encode())
         else:
             self.do_POST()
 
@@ -254,6 +259,11 @@ class FakeClickHouse:
         """Make the next ``times`` statements containing ``match`` fail."""
         self._post("_fault", {"kind": kind, "times": times, "match": match})
 
+    def struck(self, kind: str) -> int:
+        """How many statements a kind of fault struck since the server was started."""
+        told: dict[str, int] = json.loads(self._send("_struck", None, {}))
+        return told.get(kind, 0)
+
     def release(self) -> None:
         """End a stall."""
         self._post("_release", {})
@@ -272,7 +282,7 @@ class FakeClickHouse:
     def _post(self, path: str, body: dict[str, Any]) -> None:
         self._send(path, json.dumps(body).encode(), {})
 
-    def _send(self, path: str, body: bytes, headers: dict[str, str]) -> bytes:
+    def _send(self, path: str, body: bytes | None, headers: dict[str, str]) -> bytes:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{path}", body, headers)
         answer: bytes = urllib.request.urlopen(request, timeout=60).read()
         return answer

@@ -42,22 +42,29 @@ DRAIN = 5.0
 TAKEN_UP_S = 10.0
 """How soon the store must be used again once it is back."""
 DRAIN_PATIENCE_S = 180.0
+STRIKES_S = 60.0
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A way for the store to be away."""
+    """A way for the store to be away.
+
+    ``kind``: by which the store itself counts it, if it is there to count. ``least``: how often it must strike; a stall
+    holds the one who inserts for half a minute.
+    """
 
     name: str
     begin: Callable[[FakeClickHouse], object]
     end: Callable[[FakeClickHouse], object]
+    kind: str = ""
+    least: int = 2
 
 
 FAULTS = (
     Fault("refuses connections", FakeClickHouse.stop, FakeClickHouse.start),
-    Fault("stalls", lambda store: store.fault("stall", ALWAYS), FakeClickHouse.healthy),
-    Fault("answers 5xx", lambda store: store.fault("error", ALWAYS), FakeClickHouse.healthy),
-    Fault("is full", lambda store: store.fault("full", ALWAYS, match="INSERT INTO"), FakeClickHouse.healthy),
+    Fault("stalls", lambda store: store.fault("stall", ALWAYS), FakeClickHouse.healthy, "stall", 1),
+    Fault("answers 5xx", lambda store: store.fault("error", ALWAYS), FakeClickHouse.healthy, "error"),
+    Fault("is full", lambda store: store.fault("full", ALWAYS, match="INSERT INTO"), FakeClickHouse.healthy, "full"),
 )
 
 
@@ -69,6 +76,7 @@ class Stretches:
     raw_age_s: float = 0.0
     drain: float = float("inf")
     taken_up_s: float = 0.0
+    struck: int = 0
 
     @property
     def p99_s(self) -> float:
@@ -99,9 +107,11 @@ def store_away(load_s: float, *, rounds: int, probe: int, rate: float = 0.0, jud
         for _ in range(rounds):
             for fault in FAULTS:
                 rig.stretch(seen[""], rate, stretch_s)
+                before = rig.struck(fault)
                 fault.begin(rig.store)
                 try:
                     rig.stretch(seen[fault.name], rate, stretch_s)
+                    rig.held(fault, before, seen[fault.name])
                     waiting = ledger.read(rig.layout)
                 finally:
                     fault.end(rig.store)
@@ -180,6 +190,18 @@ class Rig:
 
         seen.sent += self.load(rate, max(1, round(rate * seconds)), watch)
 
+    def struck(self, fault: Fault) -> int:
+        """How often a fault struck so far: by the store's own count, else by that of the one who inserts."""
+        if fault.kind:
+            return self.store.struck(fault.kind)
+        return int(metric(self.gateway, "gateway_store_errors_total"))
+
+    def held(self, fault: Fault, before: int, seen: Stretches) -> None:
+        """Wait until it has struck as often as it must, and note how often it did."""
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: self.struck(fault) - before >= fault.least, "the fault strikes", patience_s=STRIKES_S)
+        seen.struck += self.struck(fault) - before
+
     def drained(self, seen: Stretches, waiting: int, rate: float) -> None:
         """Wait until nothing waits, and note how soon that begins and how fast it goes, in times the ``rate``."""
         back = time.monotonic()
@@ -204,9 +226,11 @@ class Rig:
                 (found.drain < DRAIN, f"drained at {found.drain:.1f} times the rate"),
                 (found.taken_up_s > TAKEN_UP_S, f"store back for {found.taken_up_s:.0f} s before it was used"),
             )
+            missed = [f"struck only {found.struck} times"] if found.struck < fault.least * rounds else []
             told = (
-                f"p99 x{ratio:.2f} of {healthy.p99_s * 1e3:.0f} ms, raw {found.raw_age_s:.1f} s,"
-                f" taken up in {found.taken_up_s:.1f} s, drained x{found.drain:.1f} at {rate:.0f}/s"
+                f"struck {found.struck} times, p99 x{ratio:.2f} of {healthy.p99_s * 1e3:.0f} ms,"
+                f" raw {found.raw_age_s:.1f} s, taken up in {found.taken_up_s:.1f} s,"
+                f" drained x{found.drain:.1f} at {rate:.0f}/s"
             )
             rows.append(
                 Row(
@@ -215,7 +239,7 @@ class Rig:
                     rounds,
                     *_lost_and_doubled(found.sent, stored),
                     told,
-                    (*_errors(found.sent), *(said for missed, said in limits if missed and judged)),
+                    (*_errors(found.sent), *missed, *(said for beyond, said in limits if beyond and judged)),
                 )
             )
         return [*rows, self._sums(stored)]
@@ -242,8 +266,13 @@ IDS = "SELECT id, count() FROM gateway.calls GROUP BY id"
 
 def raw_age(gateway: Installation) -> float:
     """What the metric says, in seconds."""
+    return metric(gateway, "gateway_raw_age_seconds")
+
+
+def metric(gateway: Installation, name: str) -> float:
+    """A metric without labels; 0 before it is told."""
     said = gateway.get("/metrics").text
-    line = next((line for line in said.splitlines() if line.startswith("gateway_raw_age_seconds ")), "")
+    line = next((line for line in said.splitlines() if line.startswith(f"{name} ")), "")
     return float(line.split()[1]) if line else 0.0
 
 

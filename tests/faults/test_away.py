@@ -10,8 +10,8 @@ from tests.faults.full import BOUNDS, Policy
 
 
 def test_whatever_the_store_does_clients_notice_nothing_and_all_is_stored_once() -> None:
-    """It refuses, stalls, fails and is full in turn; the ledger closes and the costs are those of the calls."""
-    rows = store_away(3.2, rounds=1, probe=0, rate=60.0, judged=False)
+    """It refuses, stalls, fails and is full in turn, each till it struck; the ledger closes, costs are the calls'."""
+    rows = store_away(30, rounds=1, probe=0, rate=60.0, judged=False)
     assert [row.wrong for row in rows if not row.met] == []
 
 
