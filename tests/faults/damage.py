@@ -29,7 +29,9 @@ from gateway.control import Control
 from gateway.errors import OutboxError, StoreError
 from gateway.identity import Pseudonyms
 from gateway.journal import Segments, segments
-from gateway.journal.files import COUNTERS
+from gateway.journal.entries import finished
+from gateway.journal.files import COUNTERS, read
+from gateway.journal.seal import HEADER_BYTES
 from gateway.loader import Loader
 from gateway.meter import Meter
 from gateway.model import Clean, Record, Score
@@ -50,6 +52,8 @@ KINDS: Mapping[str, str] = {
     "live logs": "*.live",
     "batches": "*.batch",
     "a batch and its segment between two steps": "*.tmp",
+    "a spent segment": "*.spent",
+    "notes of what was tried": "*.try",
     "counters": COUNTERS,
     "control.db": "control.db*",
     "all of these": "*",
@@ -60,13 +64,27 @@ LOOSE = {"counters", "control.db", "all of these"}
 
 @dataclass
 class Made:
-    """Data of a crash, what comes out of them when nothing is damaged, and which file each of it lies in."""
+    """Data of a crash, what comes out of them when nothing is damaged, and which file each of it lies in.
+
+    ``frames``: of a segment, from where to where in its file each of its entries lies.
+    """
 
     layout: Layout
     settings: dict[str, Any]
     whole: dict[str, Clean] = field(default_factory=dict)
     within: dict[str, set[str]] = field(default_factory=dict)
+    frames: dict[str, dict[str, slice]] = field(default_factory=dict)
     stored: int = 0
+
+    def gone(self, damage: Sequence[tuple[Path, bytes]]) -> set[str]:
+        """What may be missing: of a segment whose header is whole, the frames that are not, and no other."""
+        return {each for path, content in damage for each in self._gone(path, content)}
+
+    def _gone(self, path: Path, content: bytes) -> set[str]:
+        before, places = path.read_bytes(), self.frames.get(path.name)
+        if places is None or content[:HEADER_BYTES] != before[:HEADER_BYTES]:
+            return self.within[path.name]
+        return {each for each, place in places.items() if content[place] != before[place]}
 
 
 def tries(count: int, seed: int) -> Iterator[Row]:
@@ -123,11 +141,14 @@ def make(directory: Path, upstream: str, server: FakeClickHouse) -> Made:
             os.kill(gateway.pid("serve"), signal.SIGKILL)
     server.start()
     made = Made(layout, settings)
+    _tried(layout)
     _between_two_steps(layout)
     made.whole = {item.id: item for item in outcome(layout, directory / "whole")}
     made.stored = 3
     for path in files(layout, "*"):
         made.within[path.name] = _ids(path, made)
+        if path.suffix in {".seg", ".open"}:
+            made.frames[path.name] = _places(path)
     return made
 
 
@@ -176,6 +197,17 @@ def _killed(gateway: Installation) -> None:
     gateway.process.wait()
     if gateway.process.stdout is not None:
         gateway.process.stdout.close()
+
+
+def _tried(layout: Layout) -> None:
+    """A redactor dies of an entry of the second segment."""
+    leases = Segments(layout, KEY)
+    first, second = leases.lease(), leases.lease()
+    assert first is not None
+    assert second is not None
+    second.attempt(0)
+    second.release()
+    first.release()
 
 
 def _between_two_steps(layout: Layout) -> None:
@@ -252,6 +284,15 @@ def _ids(path: Path, made: Made) -> set[str]:
     return set()
 
 
+def _places(path: Path) -> dict[str, slice]:
+    """Where in a segment each entry lies."""
+    contents, places, at = read(path, KEY), dict[str, slice](), HEADER_BYTES
+    for frame in contents.frames:
+        places[entry_id(finished(contents.open(frame)))] = slice(at, at + len(frame.raw))
+        at += len(frame.raw)
+    return places
+
+
 class Bench:
     """Try after try."""
 
@@ -289,7 +330,7 @@ class Bench:
         finally:
             shutil.rmtree(directory, ignore_errors=True)
         times = Counter(item.id for item in items)
-        gone = {each for path, _ in struck for each in self._made.within[path.name]}
+        gone = self._made.gone(struck)
         return len(self._made.whole.keys() - gone - times.keys()), sum(times.values()) - len(times), words
 
     def _different(self, items: Sequence[Clean]) -> Iterator[str]:
@@ -353,7 +394,7 @@ def starts(made: Made, count: int, seed: int, directory: Path, server: FakeClick
             gateway.start()
             slowest = max(slowest, time.monotonic() - began)
             new = _calls(gateway, 2)
-            gone = {each for path, _ in struck for each in made.within[path.name]}
+            gone = made.gone(struck)
             calls = {each for each, item in made.whole.items() if isinstance(item, Record)}
             must = (calls - gone) | set(new)
             seen: list[str] = []
