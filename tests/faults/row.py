@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+SEVERAL = 2
+"""Of each process, where there are several."""
 FULL = 50
 """Seeds of a full run; every count in the table of promises is for these."""
 
@@ -30,6 +32,16 @@ class Row:
     def met(self) -> bool:
         """Nothing lost, nothing doubled, nothing wrong, and something was tried."""
         return self.runs > 0 and not (self.lost or self.doubled or self.wrong)
+
+
+def of_several(row: Row) -> Row:
+    """The same, told to have been made with several of each process."""
+    return replace(row, fault=f"{row.fault}, {SEVERAL} serve and {SEVERAL} redactors")
+
+
+def processes(count: int) -> dict[str, dict[str, int]]:
+    """The settings for so many of each process."""
+    return {"server": {"workers": count}, "redact": {"workers": count}}
 
 
 Measure = Callable[[int], Iterator[Row]]

@@ -24,7 +24,7 @@ import yaml
 from tests.e2e.installation import Installation, balanced, eventually
 from tests.fakes.semantic import Plan, semantic
 from tests.faults.client import Got, ask
-from tests.faults.row import Row, share
+from tests.faults.row import SEVERAL, Row, of_several, processes, share
 
 CLIENTS = 12
 KEYS = ("sk-one", "sk-two")
@@ -33,11 +33,12 @@ MARGIN_S = 0.25
 
 
 @contextmanager
-def installed() -> Iterator[Installation]:
-    """An installation before an upstream, not started yet."""
+def installed(workers: int = 1) -> Iterator[Installation]:
+    """An installation before an upstream, not started yet, with so many of each process."""
     with semantic() as upstream, tempfile.TemporaryDirectory() as directory:
         settings = {
-            "redact": {"profile": "fast"},
+            "server": processes(workers)["server"],
+            "redact": {"profile": "fast", **processes(workers)["redact"]},
             "upstreams": [{"name": "fake", "base_url": upstream}],
             "keys": [{"name": "one", "key": KEYS[0]}],
         }
@@ -91,6 +92,10 @@ def measure(seeds: int) -> Iterator[Row]:
         yield stops(site, share(100, seeds))
     with installed() as site:
         yield reloads(site.start(), share(50, seeds))
+    with installed(SEVERAL) as site:
+        yield of_several(stops(site, share(10, seeds)))
+    with installed(SEVERAL) as site:
+        yield of_several(reloads(site.start(), share(5, seeds)))
 
 
 def stops(site: Installation, count: int) -> Row:

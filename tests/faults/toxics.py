@@ -25,7 +25,7 @@ from tests.e2e.installation import Installation, balanced, eventually
 from tests.fakes.semantic import Plan, semantic
 from tests.fakes.toxics import TYPES, Toxic, Toxics, drawn, toxic_proxy
 from tests.faults.client import PATIENCE_S, Got, ask, request
-from tests.faults.row import Row, share
+from tests.faults.row import SEVERAL, Row, of_several, processes, share
 
 TIMEOUTS = {"connect": 1, "first_byte": 2, "idle": 2, "total": 4}
 BATCH = 20
@@ -42,10 +42,11 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 @contextmanager
-def installed(times: Mapping[str, float] = TIMEOUTS, **upstreams: str) -> Iterator[Installation]:
-    """An installation with these upstreams."""
+def installed(times: Mapping[str, float] = TIMEOUTS, workers: int = 1, **upstreams: str) -> Iterator[Installation]:
+    """An installation with these upstreams, and so many of each process."""
     settings: dict[str, Any] = {
-        "redact": {"profile": "fast"},
+        "server": processes(workers)["server"],
+        "redact": {"profile": "fast", **processes(workers)["redact"]},
         "upstreams": [{"name": name, "base_url": url, "timeouts": {**times}} for name, url in upstreams.items()],
     }
     with tempfile.TemporaryDirectory() as directory:
@@ -63,6 +64,9 @@ def measure(seeds: int) -> Iterator[Row]:
             for kind in TYPES:
                 yield asyncio.run(broken(made, kind, stream, share(200, seeds)))
         yield idle_again(made)
+    with rig(LANES, SEVERAL) as made:
+        for kind in TYPES:
+            yield of_several(asyncio.run(broken(made, kind, True, share(20, seeds))))
     with semantic() as upstream, stuck() as never, installed(fake=upstream, never=never) as site:
         yield asyncio.run(left(site, upstream, share(2000, seeds)))
 
@@ -92,11 +96,12 @@ class Rig:
 
 
 @contextmanager
-def rig(lanes: int) -> Iterator[Rig]:
-    """With so many proxies; warm."""
+def rig(lanes: int, workers: int = 1) -> Iterator[Rig]:
+    """With so many proxies, and so many of each process; warm."""
     with semantic() as upstream, ExitStack() as ends:
         proxies = {f"lane{number}": ends.enter_context(toxic_proxy(upstream)) for number in range(lanes)}
-        site = ends.enter_context(installed(**{name: proxy.base_url for name, proxy in proxies.items()}))
+        upstreams = {name: proxy.base_url for name, proxy in proxies.items()}
+        site = ends.enter_context(installed(workers=workers, **upstreams))
         made = Rig(site, upstream, proxies, 0)
         for name in proxies:
             asyncio.run(honest(made, name, FEW))
