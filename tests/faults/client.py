@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 PATIENCE_S = 20.0
@@ -37,8 +37,13 @@ class Got:
 CHAT = "/v1/chat/completions"
 
 
-async def ask(port: int, body: bytes, headers: str = "", path: str = CHAT) -> Got:
-    """One call by a plain client that reads until the answer's framing ends, or the connection."""
+async def ask(
+    port: int, body: bytes, headers: str = "", path: str = CHAT, heard: Callable[[], object] = lambda: None
+) -> Got:
+    """One call by a plain client that reads until the answer's framing ends, or the connection.
+
+    ``heard`` is called when the answer's head has come.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
     call_id, status, head, said = "", 0, "", b""
     asked, came = math.inf, list[tuple[float, int]]()
@@ -54,6 +59,7 @@ async def ask(port: int, body: bytes, headers: str = "", path: str = CHAT) -> Go
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             status = int(head.split()[1])
             call_id = next((line.split(": ")[1] for line in head.split("\r\n") if "x-gateway-call-id" in line), "")
+            heard()
             async for piece in pieces(reader, head):
                 said += piece
                 came.append((time.monotonic(), len(said)))
