@@ -139,10 +139,12 @@ def test_what_is_too_large_goes_in_by_pieces(room: Room) -> None:
 
 
 def test_an_insert_that_may_still_be_carried_out_is_not_cut(room: Room) -> None:
-    """In pieces, its rows would have other tokens and come twice."""
+    """In pieces, its rows would have other tokens and come twice; nor is it at the next refusal."""
     room.store.refuses, room.store.error = bool, StoreLate
     room.put("a", record(), record())
     room.drain(9)
+    room.store.error = StoreError
+    room.drain()
     assert set(room.store.asked) == {2}
 
 
