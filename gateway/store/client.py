@@ -17,7 +17,7 @@ from typing import Any
 from gateway.config import Retention
 from gateway.errors import StoreError
 from gateway.model import Clean, Record
-from gateway.store import migrate
+from gateway.store import definitions, migrate
 from gateway.store.address import Address, parse
 from gateway.store.connection import Pool, ask, connect, put, require, translated
 from gateway.store.freeze import freeze
@@ -74,9 +74,11 @@ class Store:
             self._is_open = True
 
     def _open(self) -> None:
+        definitions.mend(self._address)
         client = connect(self._address, None)
         try:
             migrate.apply(client, self._address, self._retention)
+            definitions.check(self._address)
         finally:
             client.close()
 

@@ -19,6 +19,7 @@ import msgspec
 from gateway import metrics
 from gateway.config import Retention
 from gateway.errors import StoreError
+from gateway.store import definitions
 from gateway.store.address import Address
 from gateway.store.connection import translated
 from gateway.telemetry import log
@@ -102,6 +103,7 @@ def _apply(client: Client, address: Address, migration: Migration) -> None:
     for statement in re.split(r";\s*$", render(migration.sql, address), flags=re.MULTILINE):
         if statement.strip():
             _run(client, statement)
+            definitions.check(address)  # noted, it would not be tried again
     note = f"INSERT INTO migrations VALUES ({migration.number}, '{migration.name}', now())"  # noqa: S608  file names
     _run(client, note)
     log("store").info("migrated", number=migration.number)
