@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from gateway.config import Config, state_dir
 from gateway.demo.upstream import MODEL
 from gateway.installkey import admin_token
+from gateway.telemetry import say
 
 TEXT = """
   The gateway is up.
@@ -47,7 +50,7 @@ def announce(config: Config) -> None:
     """Print the banner."""
     # A configured key is never printed: the placeholder says what to put in.
     header = "\n  -H 'authorization: Bearer YOUR_GATEWAY_KEY' \\" if config.keys else ""
-    print(
+    say(
         TEXT.format(
             base=config.server.local_url,
             named=NAMED if config.server.tls_cert else "",
@@ -56,5 +59,5 @@ def announce(config: Config) -> None:
             key="YOUR_GATEWAY_KEY" if config.keys else "none-needed",
             key_header=header,
         ),
-        flush=True,
+        sys.stdout,
     )

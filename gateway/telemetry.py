@@ -6,13 +6,14 @@ of them. Their names are documented in ``docs/metrics.md``.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -49,6 +50,29 @@ def error_name(_logger: object, _method: str, event: MutableMapping[str, Any]) -
     return event
 
 
+class Lines:
+    """Standard error, where a line that cannot be written is lost, and nothing else with it."""
+
+    def __init__(self, file: TextIO | None) -> None:
+        """``file`` is None in a process that was started without one."""
+        self._handle = file.fileno() if file is not None else None
+
+    def write(self, line: str) -> None:
+        """At once and whole: what is held back by a buffer would be an error once more at the process's end."""
+        if self._handle is None:
+            return
+        with contextlib.suppress(OSError):
+            os.write(self._handle, line.encode("utf-8", "backslashreplace"))
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def say(text: str, file: TextIO | None) -> None:
+    """Print for people, who may have closed what they would have read it from."""
+    Lines(file).write(f"{text}\n")
+
+
 def configure_logs(role: str, level: int = logging.INFO) -> None:
     """Send structlog's lines to standard error as JSON, and keep libraries' own chatter (which may quote) out."""
     structlog.configure(
@@ -61,7 +85,7 @@ def configure_logs(role: str, level: int = logging.INFO) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, Lines(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)

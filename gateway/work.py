@@ -114,7 +114,12 @@ class Parts:
             target(self.stop)
         except Exception as error:
             # The top of a thread: what it did not handle must not vanish with it.
+            self._end()
             log.error("part failed", part=name, error=error)
+        else:
+            self._end()
+
+    def _end(self) -> None:
         if not self.stop.is_set():
             self.failed.set()
             self.on_failure()
