@@ -29,5 +29,6 @@ EXPOSE 4000
 # Bound to every address, the gateway wants keys: mount a gateway.yaml and point GATEWAY_CONFIG to it.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('GATEWAY_PORT', '4000') + '/readyz', timeout=2)"]
+# A stop lets open calls and the journal come to their end: run with --stop-timeout 120 (docs/configuration.md, "A stop").
 ENTRYPOINT ["gateway"]
 CMD ["up"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from gateway import descriptors, tls
-from gateway.config import LOOPBACK, Config, Redact, Server, Upstream
+from gateway.config import LOOPBACK, Config, Redact, Server, Upstream, state_dir
+from gateway.errors import ConfigError
 from gateway.extras import installed, needed
+from gateway.paths import MAX_SOCKET_PATH, Layout, usable
 
 PATIENT_S = 300
 """Seconds until the first byte, from which on an operator may have wished for less."""
@@ -20,6 +23,16 @@ def report(config: Config) -> list[str]:
     """Lines for people: the findings first, then warnings, each starting with ``warning:``."""
     warnings = [f"warning: {text}" for text in _warnings(config)]
     return ["configuration is valid", *_findings(config), *warnings]
+
+
+def places(config: Config) -> None:
+    """Raise ``ConfigError`` when an installation cannot be kept where it is to be."""
+    usable(config.data_dir, "data_dir")
+    socket = Layout(config.data_dir.resolve()).work_socket
+    if len(os.fsencode(socket)) > MAX_SOCKET_PATH:
+        raise ConfigError(f"data_dir: {socket} is longer than the {MAX_SOCKET_PATH} bytes a socket's path may have")
+    if config.journal_key is None or config.admin_token is None:
+        usable(state_dir(), "GATEWAY_STATE_DIR")
 
 
 def _findings(config: Config) -> Iterator[str]:

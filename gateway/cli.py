@@ -48,12 +48,14 @@ def up(config: ConfigPath = None) -> None:
     """Run everything on one port: proxy, redaction, store, pages, judge."""
     from gateway.banner import announce
     from gateway.extras import require
-    from gateway.supervise import BEHIND, supervise
+    from gateway.supervise import BEHIND, await_signals, supervise
+    from gateway.telemetry import say
 
+    await_signals()
     _choose_demo_port()
     settings = configuration.load(config)
     require(settings)
-    print("starting the gateway …", file=sys.stderr, flush=True)
+    say("starting the gateway …", sys.stderr)
     raise typer.Exit(
         supervise(
             settings,
@@ -67,8 +69,9 @@ def up(config: ConfigPath = None) -> None:
 @app.command()
 def serve(config: ConfigPath = None) -> None:
     """Run the proxy alone: /v1, journal, health and metrics."""
-    from gateway.supervise import supervise
+    from gateway.supervise import await_signals, supervise
 
+    await_signals()
     settings = configuration.load(config)
     raise typer.Exit(supervise(settings, ("serve",), config))
 
@@ -77,8 +80,9 @@ def serve(config: ConfigPath = None) -> None:
 def work(config: ConfigPath = None) -> None:
     """Run what follows the proxy on the same data_dir: redaction, store, API, pages, judge."""
     from gateway.extras import require
-    from gateway.supervise import BEHIND, supervise
+    from gateway.supervise import BEHIND, await_signals, supervise
 
+    await_signals()
     settings = configuration.load(config)
     require(settings)
     raise typer.Exit(supervise(settings, BEHIND, config))
@@ -100,9 +104,10 @@ def reload(config: ConfigPath = None) -> None:
 @app.command()
 def check(config: ConfigPath = None) -> None:
     """Validate the configuration; say what was found and what to mind."""
-    from gateway.check import report
+    from gateway.check import places, report
 
     settings = configuration.load(config)
+    places(settings)
     for line in report(settings):
         print(line)
     from gateway.extras import require
@@ -282,11 +287,11 @@ def restore(
 
 
 @app.command(hidden=True)
-def role(name: str, index: int = 0, config: ConfigPath = None) -> None:
+def role(name: str, index: int = 0, config: ConfigPath = None, parent: int | None = None) -> None:
     """Be one process of an installation; the supervisor's business."""
     from gateway.roles import begin
 
-    begin(name, index, config)
+    begin(name, index, config, os.getppid() if parent is None else parent)
 
 
 def _choose_demo_port() -> None:

@@ -541,8 +541,32 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
 
     Raises ``ConfigError``. With no upstream configured, ``OPENAI_API_KEY`` gives OpenAI, and without it the demo model.
     """
+    return parse(*source(path, environ), environ)
+
+
+def source(path: Path | None = None, environ: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """What ``load`` reads: the file's name and text; ``environment`` and nothing without a file.
+
+    Raises ``ConfigError``.
+    """
     environ = os.environ if environ is None else environ
-    source, data = _read_file(path, environ)
+    chosen = path or (Path(given) if (given := environ.get("GATEWAY_CONFIG")) else None)
+    if chosen is None:
+        chosen = Path("gateway.yaml")
+        if not chosen.exists():
+            return "environment", ""
+    try:
+        return str(chosen), chosen.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{chosen}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{chosen}: is not YAML: {_where(error)}") from None
+
+
+def parse(source: str, text: str, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration of a text and the environment; ``source`` names the text in a ``ConfigError``."""
+    environ = os.environ if environ is None else environ
+    data = _mapping(source, text)
     try:
         data = _resolve(data, environ)
         _overlay(data, environ)
@@ -568,23 +592,16 @@ def failpoint(environ: Mapping[str, str] | None = None) -> str:
     return (os.environ if environ is None else environ).get("GATEWAY_FAILPOINT", "")
 
 
-def _read_file(path: Path | None, environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    chosen = path or (Path(given) if (given := environ.get("GATEWAY_CONFIG")) else None)
-    if chosen is None:
-        chosen = Path("gateway.yaml")
-        if not chosen.exists():
-            return "environment", {}
+def _mapping(source: str, text: str) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(chosen.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{chosen}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{chosen}: is not YAML: {_where(error)}") from None
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: is not YAML: {_where(error)}") from None
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{chosen}: expected a mapping of sections at the top, found a {type(data).__name__}")
-    return str(chosen), data
+        raise ConfigError(f"{source}: expected a mapping of sections at the top, found a {type(data).__name__}")
+    return data
 
 
 def _where(error: Exception) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 from gateway.config import Config
-from gateway.errors import MissingExtra
+from gateway.errors import ConfigError, MissingExtra
 
 MODULES = {
     "embedded": ("chdb",),
@@ -40,7 +41,18 @@ def installed(extra: str) -> bool:
 
 
 def require(config: Config) -> None:
-    """Raise ``MissingExtra`` for the first extra that the configuration needs and that is not installed."""
+    """Raise ``ConfigError`` for the first part that the configuration needs and that is not installed."""
     for extra, needed_by in needed(config).items():
         if not installed(extra):
             raise MissingExtra(extra, needed_by)
+    if config.redact.profiles - {"fast"}:
+        _require_model(config.redact.model)
+
+
+def _require_model(name: str) -> None:
+    """Raise ``ConfigError`` when a redaction model is not there, without loading it."""
+    directory = Path(name.removeprefix("gliner:"))
+    if name.startswith("gliner:") and not directory.is_dir():
+        raise ConfigError(f"redact.model: there is no directory {directory}")
+    if name.isidentifier() and find_spec(name) is None:
+        raise ConfigError(f"redact.model: the package {name} is not installed")

@@ -69,6 +69,7 @@ class Herd:
         self._stopping = True
 
     def _start(self, number: int) -> None:
+        parent = os.getpid()
         pid = os.fork()
         if pid:
             self._pids[number] = pid
@@ -78,7 +79,7 @@ class Herd:
         try:
             for ending in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(ending, signal.SIG_DFL)  # the parent's handler would swallow an end that comes early
-            follow_parent()
+            follow_parent(parent)
             self._work(number)
             code = 0
         except Exception as error:  # the top of the helper's process: the parent starts another

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import secrets
 
@@ -11,10 +12,13 @@ HEADER = "x-gateway-internal"
 
 
 def create(layout: Layout) -> str:
-    """Write a new mark, readable by the owner alone, in place of any old one; answers it."""
-    mark = secrets.token_urlsafe(32)
-    replace(layout.internal_mark, mark)
-    return mark
+    """Write a new mark, readable by the owner alone, in place of any old one; answers the one that holds.
+
+    Without room for a new one that is the old one, as secret as before, or none: then no question of ours is answered.
+    """
+    with contextlib.suppress(OSError):
+        replace(layout.internal_mark, secrets.token_urlsafe(32))
+    return read(layout)
 
 
 def read(layout: Layout) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.errors import ConfigError
+
+MAX_SOCKET_PATH = 107
+"""Bytes; the kernel's limit of a unix socket's path."""
 
 
 def replace(path: Path, text: str) -> None:
@@ -15,20 +20,62 @@ def replace(path: Path, text: str) -> None:
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    fresh.replace(path)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def note(path: Path, text: str) -> None:
+    """``replace``, which a full disk does not stop: an old note is written over where it lies, else there is none.
+
+    For what others may read and nobody needs: an old note left as it is would mislead.
+    """
+    try:
+        replace(path, text)
+    except OSError:
+        with contextlib.suppress(OSError):
+            try:
+                with path.open("r+b", buffering=0) as file:
+                    file.write(text.encode())
+                    file.truncate()
+            except OSError:
+                path.unlink()
+
+
+def beat(path: Path) -> None:
+    """Make an empty file, or give it another time: a word between processes that needs no room on disk."""
+    with contextlib.suppress(OSError):
+        path.touch(0o600)
+        now = time.time_ns()
+        os.utime(path, ns=(now, now))
 
 
 def hold(path: Path, otherwise: str) -> int:
     """Take an advisory lock that ends with the process; raises ``ConfigError`` with the given text when it is taken."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"data_dir: {path} cannot be written: {error.strerror}") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(handle)
         raise ConfigError(otherwise) from None
     return handle
+
+
+def usable(directory: Path, setting: str) -> None:
+    """Raise ``ConfigError`` unless a directory takes files, or can be made; makes nothing."""
+    nearest = directory.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise ConfigError(f"{setting}: {nearest} is not a directory")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"{setting}: {nearest} cannot be written to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +148,9 @@ class Layout:
         return self.run / "internal.mark"
 
     def create(self) -> None:
-        """Make every directory, mode 0700."""
+        """Make every directory, mode 0700. Raises ``ConfigError`` when one cannot be made."""
         for directory in (self.data_dir, self.journal, self.outbox, self.quarantine, self.run):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise ConfigError(f"data_dir: {directory} cannot be made: {error.strerror}") from None

@@ -28,7 +28,7 @@ from gateway.ledger import raw_age
 from gateway.meter import Meter
 from gateway.model import Clean, Record
 from gateway.outbox import Outbox
-from gateway.paths import Layout
+from gateway.paths import Layout, beat
 from gateway.raw import Call, Exchange, Note, Whole
 from gateway.redact import Redactor
 from gateway.redactors import redactor
@@ -218,7 +218,7 @@ def run(config: Config, layout: Layout, index: int) -> None:
         work_off(Worker(config, redactors, meter, watchdog), Segments(layout, key), Outbox(layout.outbox), config)
 
     def ready() -> None:
-        layout.ready(f"redactor-{index}").touch()
+        beat(layout.ready(f"redactor-{index}"))
 
     if config.redact.shared:
         helpers = Helpers(config.redact)

@@ -13,14 +13,14 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from gateway.config import Config, Section
 from gateway.errors import ConfigError
-from gateway.paths import Layout, replace
+from gateway.paths import Layout, note, replace
 
 LIVE = frozenset({"keys", "models", "upstreams", "server.cors_origins"})
 """What ``serve`` takes up without a pause."""
@@ -28,8 +28,9 @@ BACKGROUND = ("store", "redact", "outbox", "identity", "prices", "judge", "reten
 """What the processes behind it take up by starting again, unless it says how many of them there are."""
 COUNTS = frozenset({"redact.workers"})
 SUPERVISORS = ("judge", "serve")
-"""The last roles of ``up`` and ``work``, and of ``serve``, by which their locks are named."""
-PATIENCE_S = 30.0
+"""The last roles of ``work`` and of ``serve``, by which their locks are named; ``up`` is both."""
+PATIENCE_S = 120.0
+"""Longer than all that starts again may take to end; see ``gateway.supervise``."""
 POLL_S = 0.05
 
 
@@ -92,19 +93,23 @@ def wish(layout: Layout) -> str:
 
 
 def tell(layout: Layout, outcome: Outcome) -> None:
-    """Write down what came of a wish."""
-    replace(_outcome_file(layout, outcome.nonce), msgspec.json.encode(outcome).decode())
+    """Write down what came of a wish, if there is room."""
+    note(_outcome_file(layout, outcome.nonce), msgspec.json.encode(outcome).decode())
 
 
 def ask(layout: Layout) -> list[Outcome]:
     """Wish for a reload of everything that runs here, and wait for what comes of it. Raises ``ConfigError``."""
-    running = [pid for name in SUPERVISORS if (pid := _supervisor(layout, name))]
+    running = {pid for name in SUPERVISORS if (pid := _supervisor(layout, name))}
     if not running:
         raise ConfigError("nothing runs on this data_dir, so there is nothing to reload")
     found: list[Outcome] = []
     for pid in running:
         nonce = secrets.token_hex(8)
-        replace(layout.run / "reload.wish", nonce)
+        try:
+            replace(layout.run / "reload.wish", nonce)
+        except OSError as error:
+            told = f"the wish for a reload cannot be written: {error.strerror}; kill -HUP {pid} is the same"
+            raise ConfigError(told) from None
         os.kill(pid, signal.SIGHUP)
         found.append(_await(layout, nonce))
     return found
@@ -135,25 +140,15 @@ def _supervisor(layout: Layout, name: str) -> int:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return int(pid.read_text())
+        return int(pid.read_text() or 0)
     finally:
         os.close(handle)
     return 0
 
 
-def taken_up(layout: Layout, names: Iterable[str], nonce: str, patience: float, wait: Callable[[float], None]) -> bool:
-    """Wait until processes say that they took a wish up; whether all of them did."""
-    deadline = time.monotonic() + patience
-    left = list(names)
-    while left and time.monotonic() < deadline:
-        left = [name for name in left if _said(layout, name) != nonce]
-        if left:
-            wait(POLL_S)
-    return not left
-
-
-def _said(layout: Layout, name: str) -> str:
+def answered(layout: Layout, name: str) -> int:
+    """Differs after a process took a configuration up, and after it started: the time of its ready file, Unix ns."""
     try:
-        return layout.ready(name).read_text()
-    except FileNotFoundError:
-        return ""
+        return layout.ready(name).stat().st_mtime_ns
+    except OSError:
+        return 0

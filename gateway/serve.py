@@ -17,7 +17,7 @@ from uvicorn.config import Config as UvicornConfig
 from uvicorn.server import ServerState
 
 from gateway import config as configuration
-from gateway import descriptors, reload, telemetry
+from gateway import descriptors, telemetry
 from gateway.attempts import Waiting
 from gateway.caller import Proxies
 from gateway.callid import CallIds
@@ -30,7 +30,7 @@ from gateway.forward import Client
 from gateway.ingress import CrossOrigin, Ingress
 from gateway.limits import Bodies
 from gateway.listen import Listener, sweep
-from gateway.paths import Layout, hold, replace
+from gateway.paths import Layout, beat, hold
 from gateway.proxy import Gate, Proxy
 from gateway.relay import Relay
 from gateway.sticky import Sticky
@@ -65,14 +65,15 @@ async def _run(config: Config, layout: Layout, index: int, load: Callable[[], Co
     stop, changed = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, changed.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # the supervisor had it wait until here
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     journal = await _open_journal(config, layout, index)
     try:
         async with serving(config, layout, journal, bind(config)) as take_up:
             ready = layout.ready(f"serve-{index}")
-            ready.write_text("")
-            reloading = asyncio.create_task(_reload(changed, load, take_up, layout, ready))
+            beat(ready)
+            reloading = asyncio.create_task(_reload(changed, load, take_up, ready))
             gc.collect()
             gc.freeze()
             gc.set_threshold(GC_THRESHOLD, 20, 20)
@@ -88,20 +89,19 @@ async def _run(config: Config, layout: Layout, index: int, load: Callable[[], Co
 
 
 async def _reload(
-    changed: asyncio.Event, load: Callable[[], Config], take_up: Callable[[Config], None], layout: Layout, ready: Path
+    changed: asyncio.Event, load: Callable[[], Config], take_up: Callable[[Config], None], ready: Path
 ) -> None:
     """Take the configuration up whenever it is said to have changed, and say so."""
     while True:
         await changed.wait()
         changed.clear()
-        nonce = reload.wish(layout)
         try:
             take_up(await asyncio.to_thread(load))
         # The loop's top: the old configuration stays in force, whatever is wrong with the new one.
         except Exception as error:
             log.error("configuration not taken up", error=error)
         else:
-            replace(ready, nonce)
+            beat(ready)
             log.info("configuration taken up")
 
 

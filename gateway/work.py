@@ -33,15 +33,13 @@ from gateway.model import Ledger
 from gateway.money.repricer import Repricer
 from gateway.moves import moving
 from gateway.outbox import Outbox
-from gateway.paths import Layout
+from gateway.paths import MAX_SOCKET_PATH, Layout, beat
 from gateway.site import application
 from gateway.store import address
 from gateway.store.client import Store
 from gateway.store.reads import Reads
 from gateway.store.repricing import Repricing
 
-MAX_SOCKET_PATH = 107
-"""Bytes; the kernel's limit of a unix socket's path."""
 LEDGER_EVERY_S = 5.0
 SWEEP_EVERY_S = 60.0
 FINISH_S = 5
@@ -206,7 +204,7 @@ def listening(path: Path) -> Iterator[socket.socket]:
 @contextlib.contextmanager
 def marked(ready: Path) -> Iterator[None]:
     """The file that says that this process answers, as long as it does."""
-    ready.write_text(f"{os.getpid()}\n")
+    beat(ready)
     log.info("ready")
     try:
         yield

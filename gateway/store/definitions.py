@@ -2,8 +2,8 @@
 
 The engine does not notice that a definition found no room: it puts the empty file in the place of the old one, goes on
 with what it has in memory, and refuses to open ever after. So what stands is kept, as hard links that take no room,
-before the schema is touched; an empty definition is put back from there, or dropped if nothing was ever stored under it;
-and whoever changes the schema asks whether it has come to rest before relying on it.
+before the schema is touched; an empty definition is put back from there, or dropped if nothing was stored under it; and
+whoever changes the schema asks whether it has come to rest before relying on it.
 """
 
 from __future__ import annotations
