@@ -113,6 +113,9 @@ class Ingress:
         balance = ledger.read(self._layout)
         for stage in ("accepted", "stored", "raw", "outbox", "quarantined", "shed"):
             metrics.ledger.labels(stage).set(getattr(balance, stage))
+        behind = ledger.behind(self._layout)  # read here, for work may be away
+        metrics.raw_age.set(behind.redaction)
+        metrics.store_behind.set(behind.store)
         return metrics.exposition()
 
 

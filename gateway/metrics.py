@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
+from pathlib import Path
 
 from prometheus_client import REGISTRY as _REGISTRY
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, multiprocess
+from prometheus_client.registry import Collector
 
 from gateway import metricfile
 
@@ -70,9 +73,11 @@ store_damaged = Gauge(
 )
 verdicts = Counter("gateway_verdicts_total", "Judge verdicts, by label.", ["name", "label"])
 exported = Counter("gateway_exported_total", "Records and scores sent on.", ["exporter", "kind", "outcome"])
-ledger = Gauge("gateway_ledger_calls", "The ledger of calls, by stage.", ["stage"], multiprocess_mode="mostrecent")
-raw_age = Gauge("gateway_raw_age_seconds", "Age of the oldest raw segment.", multiprocess_mode="mostrecent")
-store_behind = Gauge("gateway_store_behind_seconds", "Age of the oldest clean batch.", multiprocess_mode="mostrecent")
+ledger = Gauge("gateway_ledger_calls", "The ledger of calls, by stage.", ["stage"], multiprocess_mode="livemostrecent")
+raw_age = Gauge("gateway_raw_age_seconds", "Age of the oldest raw segment.", multiprocess_mode="livemostrecent")
+store_behind = Gauge(
+    "gateway_store_behind_seconds", "Age of the oldest clean batch.", multiprocess_mode="livemostrecent"
+)
 
 
 def exposition() -> bytes:
@@ -80,8 +85,19 @@ def exposition() -> bytes:
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(_REGISTRY)
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(_Shared())
     return generate_latest(registry)
+
+
+class _Shared(Collector):
+    """All files in which processes share metrics, but for those that found no room yet."""
+
+    def collect(self) -> Iterable[Metric]:
+        files = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db")
+        found: Iterable[Metric] = multiprocess.MultiProcessCollector.merge(  # type: ignore[no-untyped-call]
+            [str(path) for path in files if path.exists() and path.stat().st_size]
+        )
+        return found
 
 
 def forget(pid: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -94,10 +93,16 @@ def configure_logs(role: str, level: int = logging.INFO) -> None:
 
 
 def share_metrics(directory: Path, *, fresh: bool = False) -> None:
-    """Keep metrics in files under ``directory``. Call before anything imports ``prometheus_client``."""
+    """Keep metrics in files under ``directory``. Call before anything imports ``prometheus_client``.
+
+    ``fresh``: what no running process holds is removed. Without room for the directory all goes on in memory.
+    """
+    with contextlib.suppress(OSError):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     if fresh:
-        shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        from gateway import metricfile  # only here, where it is too late to share metrics anyway
+
+        metricfile.clear(directory)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
 
 

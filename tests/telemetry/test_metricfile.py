@@ -64,3 +64,40 @@ def test_every_byte_of_a_file_has_its_place(tmp_path: Path) -> None:
     found = file.stat()
     assert found.st_size > 1 << 16
     assert found.st_blocks * 512 >= found.st_size
+
+
+COUNTING = """
+from gateway import metrics
+metrics.requests.labels("a route", "m", "u", "200", "complete").inc()
+metrics.in_flight.set(1)
+"""
+TELLING = "from gateway import metrics; print(metrics.exposition().decode())"
+
+
+def test_processes_that_end_leave_one_file(tmp_path: Path) -> None:
+    """The next goes on counting in it; one that runs at the same time has its own; an empty one disturbs nobody."""
+    for _ in range(3):
+        run(tmp_path, COUNTING)
+    files = [*tmp_path.glob("counter_*.db"), *tmp_path.glob("histogram_*.db")]
+    assert len(files) == 2
+    nested = f"{COUNTING}\nimport subprocess, sys\nsubprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
+    run(tmp_path, nested, COUNTING)
+    assert len([*tmp_path.glob("counter_*.db")]) == 2
+    (tmp_path / "counter_9.db").touch()
+    told = run(tmp_path, TELLING)
+    (line,) = (line for line in told.splitlines() if line.startswith("gateway_requests_total{"))
+    assert line.endswith(" 5.0")
+
+
+def test_a_fresh_start_leaves_what_others_hold(tmp_path: Path) -> None:
+    """The files of processes that ended go, the files of one that runs stay."""
+    run(tmp_path, COUNTING)
+    clearing = (
+        "import sys; from pathlib import Path; from gateway import metricfile; metricfile.clear(Path(sys.argv[1]))"
+    )
+    holding = f"{COUNTING}\nimport subprocess, sys\nsubprocess.run([sys.executable, '-c', *sys.argv[1:]], check=True)"
+    (tmp_path / "counter_1.db").touch()
+    run(tmp_path, holding, clearing, str(tmp_path))
+    assert [path.name for path in tmp_path.glob("counter_*.db")] == ["counter_0.db"]
+    run(tmp_path, clearing, str(tmp_path))
+    assert not [*tmp_path.glob("*.db")]
