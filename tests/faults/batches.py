@@ -72,14 +72,14 @@ def served(count: int, seed: int) -> Iterator[Row]:
 def _told(story: Story, store: str) -> Iterator[Row]:
     story.run()
     story.way.close()
-    ends = f"end around the acknowledgement ({story.ended}), insert refused or unanswered ({story.refused}), {store}"
-    yield Row("G3", ends, story.number, story.lost, story.doubled, wrong=tuple(story.wrong))
+    ends = f"end around the acknowledgement of {story.number} batches, {story.refused} inserts refused, {store}"
+    yield Row("G3", ends, story.ended, story.lost, story.doubled, wrong=tuple(story.wrong))
     sums = f"sums = rows after late rows, new thumbs, repricing, {store}"
     yield Row("G3", sums, story.compared, wrong=tuple(story.unequal))
 
 
 class Story:
-    """Batch after batch with an accident each; all sums are compared at ``CHECKS`` moments."""
+    """Batch after batch, each with an end of the process; all sums are compared at ``CHECKS`` moments."""
 
     def __init__(self, layout: Layout, url: str | None, server: FakeClickHouse | None, count: int, seed: int) -> None:
         layout.create()
@@ -96,7 +96,7 @@ class Story:
         self.way.store.ready()
         steps: list[Callable[[], None]] = [self._check, self._reprice, self._undo, self._at_the_end]
         for check, step in enumerate(steps, 1):
-            while self.number < self._count * check / CHECKS:
+            while self.ended < self._count * check / CHECKS:
                 self._some()
             step()
 
@@ -110,20 +110,26 @@ class Story:
             hand_over(self._layout, f"serve-0-{self._seed}-{self.number:06}", items)
             self.number += 1
         fault = rng.choice(FAULTS) if self._server is not None and rng.random() < 0.5 else ""
-        fuse = Fuse() if fault and rng.random() < 0.7 else Fuse(rng.choice(PLACES), rng.randrange(several))
-        self._load(fault, fuse)
+        self._load(fault, several)
 
-    def _load(self, fault: str, fuse: Fuse) -> None:
-        self.way.arm(fuse)
+    def _load(self, fault: str, ends: int) -> None:
+        """Load what waits; the process ends so often meanwhile, or less if its places are not come to so often."""
+        self.way.arm(self._fuse())
         with self._trouble(fault) as recover:
             while True:
                 try:
                     self.refused += self.way.drain(recover)
                 except Ended:
                     self.ended += 1
+                    ends -= 1
                     self._again()
+                    self.way.arm(self._fuse() if ends else Fuse())
                 else:
                     break
+
+    def _fuse(self) -> Fuse:
+        """The next end."""
+        return Fuse(self._rng.choice(PLACES))
 
     def _again(self) -> None:
         """Everything anew from disk; the store's connections, which take longest, one time in five."""
