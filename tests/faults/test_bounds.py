@@ -22,13 +22,13 @@ def site() -> Iterator[Installation]:
 @pytest.mark.parametrize("stream", [False, True])
 def test_many_large_answers_come_whole(site: Installation, stream: bool) -> None:
     """All under way together, and held by their readers: what they take is not the sum of them."""
-    row = asyncio.run(bounds.answers(site, 20, 12 * bounds.MIB, stream=stream, most_mib=120))
+    row = asyncio.run(bounds.answers(site, 10, 32 * bounds.MIB, stream=stream, most_mib=120))
     assert row.met, row.wrong
 
 
 def test_many_uploads_pass_whole(site: Installation) -> None:
     """The upstream has the same bytes; what they take is not the sum of them."""
-    row = asyncio.run(bounds.uploads(site, 20, 12 * bounds.MIB, most_mib=120))
+    row = asyncio.run(bounds.uploads(site, 10, 32 * bounds.MIB, most_mib=120))
     assert row.met, row.wrong
 
 
