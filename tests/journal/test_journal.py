@@ -483,6 +483,13 @@ def no_room(monkeypatch: pytest.MonkeyPatch, suffix: str, times: int = 1_000_000
     return refused
 
 
+def killed_now(layout: Layout) -> Layout:
+    """What a kill at this moment would leave, in a place of its own."""
+    after = Layout(layout.data_dir.with_name("after"))
+    shutil.copytree(layout.data_dir, after.data_dir)
+    return after
+
+
 async def two_calls_open(layout: Layout) -> Journal:
     """A journal whose live log holds two calls."""
     journal = await opened(layout)
@@ -512,8 +519,7 @@ async def test_a_call_that_could_not_be_marked_as_shed_is_kept_as_killed(
         assert await journal.put(whole("x")) is False
         await eventually(lambda: len(refused) > 1 and live_bytes(layout) == before, "the mark refused and cut off")
         assert counted(layout) == (2, 0, 0)
-        after = Layout(layout.data_dir.with_name("after"))
-        shutil.copytree(layout.data_dir, after.data_dir)
+        after = killed_now(layout)
     await asyncio.to_thread(restarted, after)
     assert sorted(ids_in(folder(after), "*.seg")) == ["x", "y"]
     assert (balanced(after).raw, balanced(after).shed, balanced(after).accepted) == (2, 0, 2)
@@ -536,8 +542,7 @@ async def test_a_whole_call_never_comes_back_when_its_mark_found_no_room(
         await eventually(lambda: list(folder(layout).glob("*.seg")) != [], "a closed segment")
         assert refused
     await asyncio.to_thread(worked_off, layout)
-    after = Layout(layout.data_dir.with_name("after"))
-    shutil.copytree(layout.data_dir, after.data_dir)
+    after = killed_now(layout)
     await journal.close()
     await asyncio.to_thread(restarted, after)
     await asyncio.to_thread(worked_off, after)
@@ -562,8 +567,7 @@ async def test_a_beginning_that_found_no_room_is_written_once_there_is(
     before = live_bytes(layout)
     journal.part(part("x", b"not pay", at=3))
     await eventually(lambda: live_bytes(layout) > before, "the part written")
-    after = Layout(layout.data_dir.with_name("after"))
-    shutil.copytree(layout.data_dir, after.data_dir)
+    after = killed_now(layout)
     await journal.close()
     await asyncio.to_thread(restarted, after)
     [kept] = calls_in(folder(after), "*.seg")
@@ -586,8 +590,7 @@ async def test_a_call_that_ends_before_its_beginning_found_room_does_not_come_ba
         await eventually(lambda: refused != [], "the beginnings refused")
         assert await journal.put(whole("x")) is True
     await eventually(lambda: live_bytes(layout) > 0, "the other's beginning written")
-    after = Layout(layout.data_dir.with_name("after"))
-    shutil.copytree(layout.data_dir, after.data_dir)
+    after = killed_now(layout)
     await journal.close()
     await asyncio.to_thread(restarted, after)
     kept = {one.call.id: one.reply.ended for one in calls_in(folder(after), "*.seg")}
@@ -628,8 +631,7 @@ async def test_a_whole_call_whose_mark_found_no_room_is_known_by_its_segment(
         refused = no_room(patched, ".live")
         assert await journal.put(whole("x")) is True
         await eventually(lambda: refused != [], "the mark refused")
-        after = Layout(layout.data_dir.with_name("after"))
-        shutil.copytree(layout.data_dir, after.data_dir)
+        after = killed_now(layout)
     await journal.close()
     await asyncio.to_thread(restarted, after)
     kept = {one.call.id: one.reply.ended for one in calls_in(folder(after), "*.seg")}
