@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from gateway.capture import EndMarker, FoldedEndMarker
+from gateway.cycle import Cycle
 from gateway.envelope import Envelope
 from gateway.errors import RequestRefused, error_body
 from gateway.flight import NEVER, Flight, Flights
 from gateway.forward import Answer, Switched, UpstreamFailed
 from gateway.keys import Grant
-from gateway.listen import Cycle
 from gateway.overhead import Overhead, header
 from gateway.places import Place
 from gateway.raw import Ended

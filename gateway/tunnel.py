@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from gateway.cycle import Cycle
 from gateway.flight import Flight
 from gateway.forward import Switched
-from gateway.listen import Cycle
 from gateway.raw import Ended
 
 Header = tuple[bytes, bytes]
