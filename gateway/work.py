@@ -20,27 +20,26 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dashboards.pages import Late, Notes
-from gateway import backlog, internal, ledger, metrics, snapshot, telemetry
+from gateway import backlog, internal, ledger, snapshot, telemetry
 from gateway.config import Config, state_dir
 from gateway.control import Control
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError
 from gateway.identity import Pseudonyms
 from gateway.installkey import InstallKey, admin_token
 from gateway.ledger import Behind
 from gateway.loader import Loader
 from gateway.login import Gate
-from gateway.model import Ledger
 from gateway.money.repricer import Repricer
 from gateway.moves import moving
 from gateway.outbox import Outbox
 from gateway.paths import MAX_SOCKET_PATH, Layout, beat
 from gateway.site import application
+from gateway.startup import loaded
 from gateway.store import address
 from gateway.store.client import Store
 from gateway.store.reads import Reads
 from gateway.store.repricing import Repricing
 
-LEDGER_EVERY_S = 5.0
 SWEEP_EVERY_S = 60.0
 FINISH_S = 5
 """Seconds that open requests get at the end."""
@@ -77,14 +76,13 @@ def run(config: Config, layout: Layout) -> None:
             parts.start("loader", loader.run)
             where = address.parse(url, layout.store).path or layout.store
             parts.start("sweep", partial(sweep, partial(snapshot.sweep, layout, Path(where))))
-            ages = partial(ledger.behind, layout)
-            parts.start("ledger", partial(watch_ledger, partial(ledger.read, layout), ages))
             if config.export.langfuse is not None:
                 # Imported here: the SDK is an extra, and takes a second.
                 from gateway.export.langfuse import LangfuseExporter
 
                 parts.start("langfuse", LangfuseExporter(config.export.langfuse, reads, control).run)
             # Whoever connects from here on is answered, be it a moment later.
+            loaded()
             with listening(layout.work_socket) as listener, marked(layout.ready("work-0")):
                 asyncio.run(_serve(site, listener, parts))
     finally:
@@ -145,23 +143,6 @@ def notes(config: Config, behind: Callable[[], Behind]) -> Notes:
     )
     names = tuple(upstream.name for upstream in config.upstreams) if watched else ()
     return Notes(config.server.local_url, config.judge.note, names, late)
-
-
-def watch_ledger(read: Callable[[], Ledger], behind: Callable[[], Behind], stop: threading.Event) -> None:
-    """Keep the ledger's metrics current."""
-    while True:
-        try:
-            state = read()
-        except (GatewayError, OSError) as error:
-            log.warning("ledger unreadable", error=error)
-        else:
-            for stage in Ledger.__struct_fields__:
-                metrics.ledger.labels(stage=stage).set(getattr(state, stage))
-            ages = behind()
-            metrics.raw_age.set(ages.redaction)
-            metrics.store_behind.set(ages.store)
-        if stop.wait(LEDGER_EVERY_S):
-            return
 
 
 def sweep(remove: Callable[[], bool], stop: threading.Event) -> None:

@@ -20,13 +20,11 @@ import yaml
 from gateway import outbox
 from gateway import work as working
 from gateway.errors import ConfigError, StoreError
-from gateway.ledger import Behind
 from gateway.paths import Layout
 from gateway.snapshot import NAME
 from gateway.store.freeze import frozen
-from gateway.work import MAX_SOCKET_PATH, Parts, listening, watch_ledger
+from gateway.work import MAX_SOCKET_PATH, Parts, listening
 from tests.e2e.installation import eventually
-from tests.fakes.site import BALANCED
 from tests.store.samples import record, score
 
 TOKEN = "admin-token-of-the-tests"
@@ -218,20 +216,3 @@ def test_parts_are_told_to_stop() -> None:
     with Parts() as parts:
         parts.start("loader", part)
     assert ended.is_set()
-
-
-def test_the_ledger_becomes_a_metric() -> None:
-    """One value a stage; a reading that fails changes nothing."""
-    from prometheus_client import REGISTRY
-
-    stop = threading.Event()
-    stop.set()
-    watch_ledger(lambda: BALANCED, lambda: Behind(2.5, 1.5), stop)
-
-    def broken() -> None:
-        raise OSError
-
-    watch_ledger(broken, lambda: Behind(0.0, 0.0), stop)  # type: ignore[arg-type]
-    assert REGISTRY.get_sample_value("gateway_raw_age_seconds") == 2.5
-    assert REGISTRY.get_sample_value("gateway_store_behind_seconds") == 1.5
-    assert REGISTRY.get_sample_value("gateway_ledger_calls", {"stage": "accepted"}) == BALANCED.accepted

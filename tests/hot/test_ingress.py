@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.hot.gateway import chat, connect, read_answer, request, running, send
 pytestmark = pytest.mark.anyio
 CHAT = "/v1/chat/completions"
 FEEDBACK = "/v1/feedback"
+AGES = ("gateway_raw_age_seconds", "gateway_store_behind_seconds")
+YEAR_S = 365 * 86400
 KEYS = [{"name": "one", "key": "gw-one", "user": "ann"}]
 
 
@@ -49,12 +52,19 @@ async def test_probes_depend_on_the_journal_alone(tmp_path: Path) -> None:
 
 
 async def test_metrics_tell_of_calls_and_the_ledger(tmp_path: Path) -> None:
-    """The exposition names the route's template, the pattern and how it ended."""
+    """The exposition names the route's template, the pattern and how it ended; it tells how old is what waits."""
     async with running(tmp_path) as gateway:
         await send(gateway, request(CHAT, chat()))
+        layout = gateway.layout
+        for directory, waiting in ((layout.journal / "serve-9", "000000000001-0.seg"), (layout.outbox, "one.batch")):
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / waiting).touch()
+            os.utime(directory / waiting, (0, 0))
         page = (await send(gateway, request("/metrics", method="GET"))).body.decode()
         assert 'gateway_requests_total{ended="complete",model="*",route="/v1/chat/completions"' in page
         assert 'gateway_ledger_calls{stage="accepted"}' in page
+        ages = dict(line.split() for line in page.splitlines() if line.startswith(AGES))
+        assert all(float(ages[name]) > YEAR_S for name in AGES)
 
 
 async def test_browsers_of_configured_origins_may_call(tmp_path: Path) -> None:
