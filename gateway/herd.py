@@ -6,7 +6,6 @@ end stops all. It has no threads, so that a fork finds no lock held.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import time
@@ -15,6 +14,7 @@ from types import FrameType
 
 from gateway import metrics, telemetry
 from gateway.roles import follow_parent
+from gateway.startup import loaded
 
 TICK_S = 0.5
 BACKOFF_S = (0.0, 1.0, 5.0, 15.0)
@@ -40,8 +40,7 @@ class Herd:
         """Keep the helpers until SIGTERM or SIGINT, then wait for their end. ``ready`` is called once they run."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        gc.collect()
-        gc.freeze()  # what is shared stays shared: the collector would write to it
+        loaded()
         self.tick()
         ready()
         while not self._stopping:

@@ -32,6 +32,7 @@ from gateway.paths import Layout, beat
 from gateway.raw import Call, Exchange, Note, Whole
 from gateway.redact import Redactor
 from gateway.redactors import redactor
+from gateway.startup import loaded
 from gateway.wire import parse
 
 MAX_ATTEMPTS = 3
@@ -224,6 +225,7 @@ def run(config: Config, layout: Layout, index: int) -> None:
         helpers = Helpers(config.redact)
         Herd(work, lambda: helpers.wanted(raw_age(layout))).run(ready)
         return
+    loaded()
     ready()
     work(0)
 

@@ -14,6 +14,7 @@ from gateway import failpoints, inforce, telemetry
 from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.paths import Layout, hold, note
+from gateway.startup import loaded, loading
 
 ROLES = ("serve", "redactor", "work", "judge", "model")
 PREDECESSOR_S = 60.0
@@ -49,6 +50,7 @@ def begin(role: str, index: int, config_path: Path | None, parent: int) -> None:
 
 def _run(role: str, index: int, config: Config, layout: Layout, config_path: Path | None) -> None:
     # Imported here: each process carries only what its own part needs.
+    loading()
     if role == "serve":
         from gateway import serve
 
@@ -64,10 +66,12 @@ def _run(role: str, index: int, config: Config, layout: Layout, config_path: Pat
     elif role == "judge":
         from evaluators import judge
 
+        loaded()
         judge.run(config, layout)
     elif role == "model":
         from gateway.demo import upstream
 
+        loaded()
         upstream.run(urlsplit(config.default_upstream.base_url).port or 0, layout.ready(f"model-{index}"))
     else:
         raise ConfigError(f"there is no role {role!r}; expected one of {', '.join(ROLES)}")

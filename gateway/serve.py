@@ -33,6 +33,7 @@ from gateway.listen import Listener, sweep
 from gateway.paths import Layout, beat, hold
 from gateway.proxy import Gate, Proxy
 from gateway.relay import Relay
+from gateway.startup import loaded
 from gateway.sticky import Sticky
 from gateway.upstreams import Routes
 
@@ -74,8 +75,7 @@ async def _run(config: Config, layout: Layout, index: int, load: Callable[[], Co
             ready = layout.ready(f"serve-{index}")
             beat(ready)
             reloading = asyncio.create_task(_reload(changed, load, take_up, ready))
-            gc.collect()
-            gc.freeze()
+            loaded()
             gc.set_threshold(GC_THRESHOLD, 20, 20)
             log.info("listening", port=config.server.port)
             try:

@@ -30,7 +30,8 @@ _WHATEVER = "(?s:.)"
 _HIGH = r"\x{80}-\x{10FFFF}"
 _CATEGORIES = {op.CATEGORY_DIGIT: r"0-9", op.CATEGORY_WORD: r"0-9A-Za-z_", op.CATEGORY_SPACE: r"\x09-\x0d\x1c-\x20"}
 _REPEATS = (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT)
-_ASCII = [chr(code) for code in range(128)]
+_CHARACTERS = "".join(map(chr, range(129)))
+"""Every one of ASCII, and one that stands for all beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ def head(pattern: re.Pattern[str]) -> Piece:
     return Piece(made.text, made.bits)
 
 
+@cache
 def _parsed(pattern: re.Pattern[str]) -> list[_Part]:
     tree = parser.parse(pattern.pattern, pattern.flags)
     return _parts(tree, tree.state.flags)
@@ -187,6 +189,7 @@ def _best(parts: list[_Part]) -> _Part:
     return best
 
 
+@cache
 def _literal(char: str, fold: bool) -> _Part:
     if fold and char in "iIıİ":
         return _Part("[iIıİ]", _bits("iI"))  # the dotless and the dotted one are equal to re, not to RE2
@@ -224,8 +227,7 @@ def _class(items: Any, fold: bool) -> _Part:
 
 @cache
 def _classed(text: str) -> _Part:
-    pattern = re2.compile(text)
-    return _Part(text, _bits(char for char in [*_ASCII, "\x80"] if pattern.fullmatch(char)))
+    return _Part(text, _bits(re2.findall(text, _CHARACTERS)))
 
 
 def _bits(chars: Iterable[str]) -> float:
