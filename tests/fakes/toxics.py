@@ -87,11 +87,7 @@ class _Connection:
         self._answered = self._struck = False
 
     async def run(self, from_client: asyncio.StreamReader, from_server: asyncio.StreamReader) -> None:
-        client, server = self._writers
-        pumps = asyncio.gather(
-            self._pump(from_client, server, "upstream"), self._pump(from_server, client, "downstream")
-        )
-        tasks = [pumps, asyncio.create_task(self._clock())]
+        tasks = [asyncio.create_task(self._both(from_client, from_server)), asyncio.create_task(self._clock())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -99,6 +95,12 @@ class _Connection:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self.close()
+
+    async def _both(self, from_client: asyncio.StreamReader, from_server: asyncio.StreamReader) -> None:
+        client, server = self._writers
+        async with asyncio.TaskGroup() as pumps:  # which ends the other with the one that is closed
+            pumps.create_task(self._pump(from_client, server, "upstream"))
+            pumps.create_task(self._pump(from_server, client, "downstream"))
 
     def _strike(self) -> None:
         """A toxic acts; a call is counted once, however many pieces of it are struck."""

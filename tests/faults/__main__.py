@@ -16,6 +16,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,12 +27,12 @@ from gateway import telemetry
 from tests.bench import report
 from tests.faults.row import FULL, Row
 
-PARTS: tuple[str, ...] = ("kills", "streams", "once", "backups", "away", "toxics", "bounds", "stops")
+PARTS: tuple[str, ...] = ("kills", "streams", "once", "backups", "away", "full", "toxics", "bounds", "stops")
 """Modules of this package, each with a ``measure``, in the order of the promises."""
 TURNS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("away",),),
     (("streams",),),
-    (("kills",), ("toxics", "backups", "stops", "once")),
+    (("kills",), ("toxics", "full", "backups", "stops", "once")),
     (("bounds",),),
 )
 """What is run side by side, one turn after the other: processes that start and calls that wait go well together.
@@ -58,9 +59,12 @@ def every_part(seeds: int) -> list[Row]:
     """All rows, each part in a process of its own, printed as they are known and given in the order of the promises."""
     found: dict[str, list[Row]] = {part: [] for part in PARTS}
     with contextlib.ExitStack() as ends:
+        ended = threading.Event()
 
         def lane(parts: tuple[str, ...]) -> None:
             for part in parts:
+                if ended.is_set():
+                    return
                 argv = [sys.executable, "-m", "tests.faults", "--only", part, "--seeds", str(seeds), "--lines"]
                 process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
                 ends.callback(process.terminate)
@@ -74,7 +78,12 @@ def every_part(seeds: int) -> list[Row]:
 
         for lanes in TURNS:
             with ThreadPoolExecutor(len(lanes)) as side_by_side:
-                list(side_by_side.map(lane, lanes))
+                try:
+                    list(side_by_side.map(lane, lanes))
+                except BaseException:  # told to stop: the lanes are waited for, and they wait for their processes
+                    ended.set()
+                    ends.close()
+                    raise
     return sorted((row for part in PARTS for row in found[part]), key=_number)
 
 

@@ -1,7 +1,5 @@
 """G4: the store refuses, stalls, fails, is full, under load: clients notice nothing, and what waits is drained after.
 
-G5, journal, outbox and disks at their bounds, is in ``tests.faults.full``.
-
 Load comes at a quarter of what the way behind the proxy carries on this machine, which is measured first. Healthy and
 faulty stretches take turns, so that what else the machine does strikes both kinds alike.
 """
@@ -22,7 +20,6 @@ from gateway.paths import Layout
 from tests.e2e.installation import Installation, balanced, eventually
 from tests.fakes.clickhouse import FakeClickHouse
 from tests.fakes.semantic import semantic_process
-from tests.faults import full
 from tests.faults.held import held
 from tests.faults.pace import PRICES, Pace, Sent, cost
 from tests.faults.row import FULL, Row, share
@@ -86,12 +83,11 @@ class Stretches:
 
 
 def measure(seeds: int) -> Iterator[Row]:
-    """Both promises."""
+    """A row for each fault, and one for the sums."""
     try:
         yield from store_away(LOAD_S * seeds / FULL, rounds=2 if seeds >= 10 else 1, probe=share(4000, seeds))
     except AssertionError as never:
         yield Row("G4", "the store away", 0, wrong=(str(never),))
-    yield from full.measure(seeds)
 
 
 def store_away(load_s: float, *, rounds: int, probe: int, rate: float = 0.0, judged: bool = True) -> list[Row]:

@@ -94,8 +94,8 @@ def apart(more: Mapping[str, Any] | None = None) -> Iterator[Apart]:
 def measure(seeds: int) -> Iterator[Row]:
     """Kills at every place, of several processes of a kind, and as openai-python sees the end."""
     yield at_places(seeds, seed=1)
-    yield of_several(share(60, seeds))
-    yield after_done(share(80, seeds))
+    yield of_several(share(40, seeds))
+    yield after_done(share(48, seeds))
     yield every_length(stride=1 if seeds >= FULL else 7)
 
 
@@ -113,7 +113,12 @@ def at_places(times: int, seed: int, places: Mapping[str, Sequence[str]] = PLACE
         shares += [("serve", index, deaths[index::2]) for index in range(2)]
         with ThreadPoolExecutor(len(shares)) as killers:  # a process ends with the thread that started it
             killed = [killers.submit(_kill, site, *share, seed, kills, wrong) for share in shares]
-            asyncio.run(clients.until(lambda: all(killer.done() for killer in killed)))
+            try:
+                asyncio.run(clients.until(lambda: all(killer.done() for killer in killed)))
+            except BaseException:  # told to stop: so are the killers
+                for _, _, left in shares:
+                    left.clear()
+                raise
             running = [killer.result() for killer in killed]
             try:
                 lost, doubled, more = verify(site, clients.got, clients.rated)
@@ -177,7 +182,7 @@ class Clients:
             except ConnectionError:
                 await asyncio.sleep(0.02)  # nobody listens for the moment
             # Fewer than the machine could: what is killed is to come to its places, not to fall behind.
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
 
     async def _rate(self, call_id: str) -> None:
         answer = await ask(self._port, encoded({"id": call_id, "rating": "up"}), path="/v1/feedback")
