@@ -14,7 +14,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -33,6 +32,7 @@ from gateway.paths import Layout
 from tests.e2e.installation import ADMIN_TOKEN, Installation, balanced, eventually
 from tests.fakes.semantic import Plan, semantic
 from tests.faults.client import Got, ask
+from tests.faults.nursery import Born, Nursery
 from tests.faults.pace import PRICES
 from tests.faults.row import FULL, Row, share
 from tests.journal.makers import SERVE, ids_in, opened, recorded, restarted, whole
@@ -52,7 +52,11 @@ PATIENCE_S = 60.0
 
 
 class Apart(Installation):
-    """An installation whose processes are started one by one."""
+    """An installation whose processes are started one by one, in a nursery."""
+
+    def __init__(self, directory: Path, settings: dict[str, Any], nursery: Nursery) -> None:
+        super().__init__(directory, settings)
+        self._nursery = nursery
 
     def prepare(self) -> Apart:
         """Make what the supervisor makes."""
@@ -65,16 +69,15 @@ class Apart(Installation):
         mark.create(layout)
         return self
 
-    def begin(self, role: str, failpoint: str = "", index: int = 0) -> subprocess.Popen[bytes]:
+    def begin(self, role: str, failpoint: str = "", index: int = 0) -> Born:
         """Start one, armed or not, and wait until it is ready or dead."""
         ready = self.data_dir / "run" / f"{role}-{index}.ready"
         ready.unlink(missing_ok=True)
         env = {key: value for key, value in os.environ.items() if not key.startswith(("GATEWAY_", "OPENAI_"))}
         env |= {"GATEWAY_STATE_DIR": str(self.directory / "state"), "GATEWAY_FAILPOINT": failpoint}
         config = str(self.directory / "gateway.yaml")
-        command = [sys.executable, "-m", "gateway", "role", role, "--index", str(index), "--config", config]
-        with self.log_file.open("a") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=self.directory)
+        arguments = ["role", role, "--index", str(index), "--config", config]
+        process = self._nursery.born(arguments, env, self.directory, self.log_file)
         eventually(lambda: ready.exists() or process.poll() is not None, f"{role} ready or dead")
         return process
 
@@ -82,13 +85,17 @@ class Apart(Installation):
 @contextmanager
 def apart(more: Mapping[str, Any] | None = None) -> Iterator[Apart]:
     """An installation in pieces before an upstream."""
-    with semantic() as upstream, tempfile.TemporaryDirectory() as directory:
+    with (
+        semantic() as upstream,
+        tempfile.TemporaryDirectory() as directory,
+        contextlib.closing(Nursery()) as nursery,
+    ):
         settings: dict[str, Any] = {
             "redact": {"profile": "fast"},
             "upstreams": [{"name": "fake", "base_url": upstream}],
             "prices": PRICES,
         }
-        yield Apart(Path(directory), settings | dict(more or {})).prepare()
+        yield Apart(Path(directory), settings | dict(more or {}), nursery).prepare()
 
 
 def measure(seeds: int) -> Iterator[Row]:
@@ -111,7 +118,7 @@ def at_places(times: int, seed: int, places: Mapping[str, Sequence[str]] = PLACE
         shares = [(role, 0, [*places[role]] * times) for role in places if role != "serve"]
         deaths = [*places["serve"]] * times
         shares += [("serve", index, deaths[index::2]) for index in range(2)]
-        with ThreadPoolExecutor(len(shares)) as killers:  # a process ends with the thread that started it
+        with ThreadPoolExecutor(len(shares)) as killers:
             killed = [killers.submit(_kill, site, *share, seed, kills, wrong) for share in shares]
             try:
                 asyncio.run(clients.until(lambda: all(killer.done() for killer in killed)))
@@ -134,7 +141,7 @@ def at_places(times: int, seed: int, places: Mapping[str, Sequence[str]] = PLACE
 
 def _kill(
     site: Apart, role: str, index: int, places: list[str], seed: int, kills: Counter[str], wrong: list[str]
-) -> subprocess.Popen[bytes]:
+) -> Born:
     """Have a process die at these places in some order; the one that it is in the end dies of nothing."""
     chance = random.Random(f"{seed} {role} {index}")
     chance.shuffle(places)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Any
 from tests.fakes.semantic import Plan
 from tests.faults.client import PATIENCE_S, Got, ask
 from tests.faults.kills import Apart, apart, encoded, verify
+from tests.faults.nursery import Born
 from tests.faults.row import Row, share
 
 TAIL_MS = 250
@@ -101,9 +101,7 @@ def _lost_ms(got: Got, kept: int, ended: float) -> float:
     return (ended - first) * 1000
 
 
-async def _cut(
-    site: Apart, serve: subprocess.Popen[bytes], chance: random.Random, number: int
-) -> tuple[list[Got], float]:
+async def _cut(site: Apart, serve: Born, chance: random.Random, number: int) -> tuple[list[Got], float]:
     """What came of some streams, and when their proxy was killed."""
     plans = [Plan("word " * 200, 200, pause_ms=PAUSE_MS, number=number * 10 + index) for index in range(6)]
     heads = asyncio.Semaphore(0)
