@@ -165,16 +165,22 @@ class Installation:
         return found
 
     def settled(self, accepted: int) -> dict[str, int]:
-        """The ledger once everything accepted has left journal and outbox."""
+        """The ledger once everything accepted has left journal and outbox; that may take as long as it goes on."""
         now: dict[str, int] = {}
 
-        def look() -> bool:
+        def stored() -> int:
             answer = self.get("/api/ledger")
             now.clear()
             now.update(answer.json() if answer.status_code == 200 else {})
+            return now.get("stored", 0)
+
+        def over() -> bool:
             return now.get("accepted") == accepted and now["raw"] == 0 and now["outbox"] == 0
 
-        eventually(look, f"ledger settled at {accepted}", now)
+        last = -1
+        while not over():
+            eventually(lambda before=last: stored() > before or over(), f"ledger settled at {accepted}", now)
+            last = now.get("stored", 0)
         return now
 
     @contextlib.contextmanager
