@@ -40,6 +40,8 @@ CONTRACT = PriceList(
 FATAL = ("CREATE TABLE repricing", "INSERT INTO repricing", "ALTER TABLE calls UPDATE")
 CHECKS = 4
 PATIENCE_S = 180
+IMPATIENT_S, PATIENT_S = 1, connection.ANSWER_S
+"""Seconds for an answer of the store, while there are faults and while there are none."""
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
@@ -61,7 +63,6 @@ def embedded(count: int, seed: int) -> Iterator[Row]:
 
 def served(count: int, seed: int) -> Iterator[Row]:
     """Over HTTP, where answers can be lost as well."""
-    connection.ANSWER_S = 1
     with scratch() as name, contextlib.ExitStack() as ends:
         server = FakeClickHouse(Path(name) / "served").start()
         ends.callback(server.stop)
@@ -96,9 +97,18 @@ class Story:
         self.way.store.ready()
         steps: list[Callable[[], None]] = [self._check, self._reprice, self._undo, self._at_the_end]
         for check, step in enumerate(steps, 1):
+            self._wait_for_answers(IMPATIENT_S)
             while self.ended < self._count * check / CHECKS:
                 self._some()
+            self._wait_for_answers(PATIENT_S)
             step()
+
+    def _wait_for_answers(self, seconds: int) -> None:
+        """From now on so long: an answer that never comes is not to be waited for, one of a busy machine is."""
+        if self._server is not None:
+            connection.ANSWER_S = seconds
+            self.way.close()
+            self.way = Way(self._layout, self._url, Fuse())
 
     def _some(self) -> None:
         """One batch or a few; what happens to them is drawn."""
