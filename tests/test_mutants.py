@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import fcntl
+import importlib
 import re
 import subprocess
 import sys
@@ -35,6 +36,16 @@ def test_no_removal_is_stale() -> None:
     """Each text stands exactly once where it is said to, and something else takes its place."""
     assert {removal.name: why for removal in LISTED if (why := mutants.stale(mutants.ROOT, removal))} == {}
     assert [removal.name for removal in LISTED if removal.find == removal.put] == []
+
+
+def test_every_named_test_is_there() -> None:
+    """In a class or not."""
+    for removal in LISTED:
+        file, *names = removal.test.split("::")
+        found: object = importlib.import_module(file.removesuffix(".py").replace("/", "."))
+        for name in names:
+            found = getattr(found, name.partition("[")[0], None)
+        assert callable(found), removal.test
 
 
 def test_removals_of_code_are_code() -> None:
