@@ -111,7 +111,7 @@ class Ingress:
         from gateway import ledger
 
         balance = ledger.read(self._layout)
-        for stage in ("accepted", "stored", "raw", "outbox", "quarantined", "shed"):
+        for stage in balance.__struct_fields__:
             metrics.ledger.labels(stage).set(getattr(balance, stage))
         behind = ledger.behind(self._layout)  # read here, for work may be away
         metrics.raw_age.set(behind.redaction)

@@ -81,8 +81,8 @@ def run(config: Config, layout: Layout) -> None:
                 from gateway.export.langfuse import LangfuseExporter
 
                 parts.start("langfuse", LangfuseExporter(config.export.langfuse, reads, control).run)
-            # Whoever connects from here on is answered, be it a moment later.
             loaded()
+            # Whoever connects from here on is answered, be it a moment later.
             with listening(layout.work_socket) as listener, marked(layout.ready("work-0")):
                 asyncio.run(_serve(site, listener, parts))
     finally:

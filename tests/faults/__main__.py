@@ -32,7 +32,7 @@ PARTS: tuple[str, ...] = ("kills", "streams", "once", "backups", "away", "full",
 TURNS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("away",),),
     (("streams",),),
-    (("kills",), ("toxics", "full", "backups", "stops", "once")),
+    (("kills", "backups", "once"), ("toxics", "full", "stops")),
     (("bounds",),),
 )
 """What is run side by side, one turn after the other: processes that start and calls that wait go well together.

@@ -24,7 +24,7 @@ from tests.faults.stops import Clients
 def measure(seeds: int) -> Iterator[Row]:
     """Several of one installation, each restored."""
     with stops.installed() as site:
-        yield backups(site.start(), share(6, seeds))
+        yield backups(site.start(), share(10, seeds))
 
 
 def backups(site: Installation, count: int) -> Row:

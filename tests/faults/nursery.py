@@ -26,7 +26,7 @@ from pathlib import Path
 from gateway import telemetry
 
 ROOT = Path(__file__).parents[2]
-LOADED = ("gateway.cli", "gateway.serve", "gateway.redactor", "gateway.work", "fastapi", "aiohttp", "uvloop")
+LOADED = ("gateway.cli", "gateway.serve", "gateway.redactor", "gateway.work")
 """None of them keeps anything of where it was loaded, but for metrics, which find their new place after the fork."""
 _PR_SET_CHILD_SUBREAPER = 36
 
