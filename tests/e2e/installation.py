@@ -67,7 +67,10 @@ class Installation:
     def log_file(self) -> Path:
         return self.directory / "stderr.log"
 
-    def start(self, *, wait: bool = True, environ: Mapping[str, str] | None = None) -> Installation:
+    def start(
+        self, *, wait: bool = True, environ: Mapping[str, str] | None = None, config: Path | None = None
+    ) -> Installation:
+        """``config``: a file to be read in the place of the one that is written."""
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / "gateway.yaml"
         settings = {"server": {}, "data_dir": str(self.data_dir), "admin_token": ADMIN_TOKEN, **self.settings}
@@ -76,7 +79,7 @@ class Installation:
         env = {key: value for key, value in os.environ.items() if not key.startswith(("GATEWAY_", "OPENAI_"))}
         env |= {"GATEWAY_STATE_DIR": str(self.directory / "state"), **(environ or {})}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "up", "--config", str(path)],
+            [sys.executable, "-m", "gateway", "up", "--config", str(config or path)],
             stdout=subprocess.PIPE,
             stderr=self.log_file.open("a"),
             text=True,

@@ -575,10 +575,8 @@ async def test_a_beginning_that_found_no_room_is_written_once_there_is(
     assert (kept.reply.size, kept.reply.capture) == (10, Capture.NONE)
 
 
-async def test_a_call_that_ends_before_its_beginning_found_room_does_not_come_back(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It stands whole in the journal, and only there."""
+async def ended_before_its_beginning(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Journal:
+    """A journal with a call that is whole, and an open one, whose beginnings had found no room; now there is room."""
     monkeypatch.setattr(journal_module, "IDLE_S", 0.01)
     journal = await opened(layout)
     with monkeypatch.context() as patched:
@@ -590,12 +588,33 @@ async def test_a_call_that_ends_before_its_beginning_found_room_does_not_come_ba
         await eventually(lambda: refused != [], "the beginnings refused")
         assert await journal.put(whole("x")) is True
     await eventually(lambda: live_bytes(layout) > 0, "the other's beginning written")
+    return journal
+
+
+async def test_a_call_that_ends_before_its_beginning_found_room_does_not_come_back(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands whole in the journal, and only there."""
+    journal = await ended_before_its_beginning(layout, monkeypatch)
     after = killed_now(layout)
     await journal.close()
     await asyncio.to_thread(restarted, after)
     kept = {one.call.id: one.reply.ended for one in calls_in(folder(after), "*.seg")}
     assert kept == {"x": Ended.COMPLETE, "y": Ended.KILLED}
     assert balanced(after).raw == 2
+
+
+async def test_nor_does_it_when_it_is_handed_over_already(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then no segment tells of its end."""
+    monkeypatch.setattr(journal_module, "ROTATE_CALLS", 1)
+    journal = await ended_before_its_beginning(layout, monkeypatch)
+    await eventually(lambda: list(folder(layout).glob("*.seg")) != [], "a closed segment")
+    await asyncio.to_thread(worked_off, layout)
+    after = killed_now(layout)
+    await journal.close()
+    await asyncio.to_thread(restarted, after)
+    assert ids_in(folder(after), "*.seg") == ["y"]
+    assert (balanced(after).raw, balanced(after).outbox) == (1, 1)
 
 
 async def test_after_a_failed_write_it_is_writable_when_a_write_goes_well(
@@ -722,6 +741,8 @@ async def test_no_batch_gets_the_name_of_another(layout: Layout, monkeypatch: py
             await recorded(journal, whole(call_id))
         await asyncio.to_thread(handed_over)
         await journal.close()
+    await (await opened(layout)).close()  # a start that closes the late one, and has no call of its own
+    await asyncio.to_thread(handed_over)
     for call_id in "de":
         journal = await opened(layout)
         await asyncio.to_thread(handed_over)

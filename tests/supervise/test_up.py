@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,12 +157,17 @@ def test_the_proxy_alone_beside_an_installation_is_refused_and_harms_nothing(sit
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_that_come_early_wait(tmp_path: Path, upstream: FakeUpstream, number: signal.Signals) -> None:
-    """From the command's first word on, SIGTERM is a clean end and SIGHUP a reload."""
-    site = Installation(tmp_path, settings(upstream)).start(wait=False)
+    """Before anything is configured SIGTERM is a clean end and SIGHUP a reload."""
+    slow = tmp_path / "slow.yaml"
+    os.mkfifo(slow)
+    site = Installation(tmp_path, settings(upstream)).start(wait=False, config=slow)
     try:
-        eventually(lambda: "starting the gateway" in site.log_file.read_text(), "its first word")
-        assert site.process is not None
-        site.process.send_signal(number)
+        with slow.open("w") as text:  # which waits until the command reads its configuration
+            assert site.process is not None
+            site.process.send_signal(number)
+            slow.unlink()
+            shutil.copy(tmp_path / "gateway.yaml", slow)
+            text.write(slow.read_text())
         if number == signal.SIGHUP:
             eventually(lambda: "configuration taken up" in site.log_file.read_text(), "the reload")
     finally:
