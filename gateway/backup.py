@@ -23,7 +23,8 @@ import httpx
 import msgspec
 
 from gateway import __version__, mark, snapshot
-from gateway.config import Config, state_dir
+from gateway.config import Config
+from gateway.environment import state_dir
 from gateway.errors import BackupError, ConfigError, StoreError
 from gateway.installkey import InstallKey, key_file, place_of
 from gateway.model import Ledger

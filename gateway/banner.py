@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from gateway.config import Config, state_dir
+from gateway.config import Config
 from gateway.demo.upstream import MODEL
+from gateway.environment import state_dir
 from gateway.installkey import admin_token
 from gateway.telemetry import say
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from gateway import descriptors, tls
-from gateway.config import LOOPBACK, Config, Redact, Server, Upstream, state_dir
+from gateway.config import LOOPBACK, Config, Redact, Server, Upstream
+from gateway.environment import state_dir
 from gateway.errors import ConfigError
 from gateway.extras import installed, needed
 from gateway.paths import MAX_SOCKET_PATH, Layout, usable

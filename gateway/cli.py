@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway import __version__
+from gateway import __version__, environment
 from gateway import config as configuration
 from gateway.config import Config
 from gateway.errors import BackupError, ConfigError
@@ -53,7 +53,7 @@ def up(config: ConfigPath = None) -> None:
 
     await_signals()
     _choose_demo_port()
-    settings = configuration.load(config)
+    settings = environment.load(config)
     require(settings)
     say("starting the gateway …", sys.stderr)
     raise typer.Exit(
@@ -72,7 +72,7 @@ def serve(config: ConfigPath = None) -> None:
     from gateway.supervise import await_signals, supervise
 
     await_signals()
-    settings = configuration.load(config)
+    settings = environment.load(config)
     raise typer.Exit(supervise(settings, ("serve",), config))
 
 
@@ -83,7 +83,7 @@ def work(config: ConfigPath = None) -> None:
     from gateway.supervise import BEHIND, await_signals, supervise
 
     await_signals()
-    settings = configuration.load(config)
+    settings = environment.load(config)
     require(settings)
     raise typer.Exit(supervise(settings, BEHIND, config))
 
@@ -94,7 +94,7 @@ def reload(config: ConfigPath = None) -> None:
     from gateway import reload as reloading
     from gateway.paths import Layout
 
-    settings = configuration.load(config)
+    settings = environment.load(config)
     outcomes = reloading.ask(Layout(settings.data_dir.resolve()))
     for outcome in outcomes:
         print(outcome, file=sys.stderr if outcome.problem else sys.stdout)
@@ -106,7 +106,7 @@ def check(config: ConfigPath = None) -> None:
     """Validate the configuration; say what was found and what to mind."""
     from gateway.check import places, report
 
-    settings = configuration.load(config)
+    settings = environment.load(config)
     places(settings)
     for line in report(settings):
         print(line)
@@ -131,7 +131,7 @@ def demo(
         from gateway.errors import MissingExtra
 
         raise MissingExtra("demo", "gateway demo")
-    settings = configuration.load(config)
+    settings = environment.load(config)
     where, verify = _reached(settings, url)
     traffic.run(where, calls=calls, api_key=key, model=model or _demo_model(settings), verify=verify)
 
@@ -156,7 +156,7 @@ def export(
     """Write filtered calls as JSON lines or CSV."""
     from gateway.dump import dump
 
-    settings = configuration.load(config)
+    settings = environment.load(config)
     filters = {
         "model": model,
         "team": team,
@@ -192,7 +192,7 @@ def redaction_report(
     """Measure what redaction finds in labelled texts: recall, precision, F2, leak and over-redaction."""
     from gateway import redaction_report as reporting
 
-    settings = configuration.load(config).redact
+    settings = environment.load(config).redact
     if profile is not None and profile not in configuration.PROFILES:
         raise ConfigError(f"--profile: expected one of {', '.join(configuration.PROFILES)}")
     chosen = profile or settings.profile
@@ -267,7 +267,7 @@ def backup(
     """Write an installation with the embedded store to one tar file, while it runs or not."""
     from gateway import backup as command
 
-    settings = configuration.load(config)
+    settings = environment.load(config)
     _tell_backup(command.backup(settings, file, with_key=with_key))
     if not with_key:
         print(command.where_the_key_is(settings), file=sys.stderr)
@@ -282,7 +282,7 @@ def restore(
     """Unpack a backup into the configured data_dir, which has to be empty."""
     from gateway import backup as command
 
-    settings = configuration.load(config)
+    settings = environment.load(config)
     _tell_backup(command.restore(settings, file, key=key, say=lambda text: print(text, file=sys.stderr)))
 
 
@@ -309,7 +309,7 @@ def _reached(settings: Config, url: str | None) -> tuple[str, ssl.SSLContext | b
 def _admin_token(settings: Config) -> str:
     from gateway.installkey import admin_token
 
-    return admin_token(settings.admin_token, configuration.state_dir(), settings.data_dir)
+    return admin_token(settings.admin_token, environment.state_dir(), settings.data_dir)
 
 
 def _tell_backup(about: About) -> None:
@@ -325,7 +325,7 @@ def _tell_run(run: str) -> None:
 def _admin_client(config: Path | None, url: str | None, token: str | None) -> Iterator[Client]:
     from gateway.money.client import Client
 
-    settings = configuration.load(config)
+    settings = environment.load(config)
     where, verify = _reached(settings, url)
     client = Client(where, token or _admin_token(settings), verify)
     try:

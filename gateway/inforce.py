@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import config as configuration
-from gateway import reload
+from gateway import environment, reload
 from gateway.config import Config
 from gateway.errors import ConfigError
 
@@ -38,7 +37,7 @@ class InForce:
         self._config = config
         self._path = path
         self._check = check
-        self._text = configuration.source(path)[1]
+        self._text = environment.source(path)[1]
         self.handle = os.memfd_create("gateway.yaml")
         self._write(self._text)
 
@@ -49,8 +48,8 @@ class InForce:
 
     def read_anew(self) -> Reload:
         """What the file says now. Raises ``ConfigError`` when it cannot be taken up."""
-        name, text = configuration.source(self._path)
-        after = configuration.parse(name, text)
+        name, text = environment.source(self._path)
+        after = environment.parse(name, text)
         changed = reload.changes(self._config, after)
         if fixed := reload.fixed(changed, self._config, after):
             raise ConfigError(f"needs a restart: {', '.join(fixed)}; nothing was changed")
@@ -80,7 +79,7 @@ class InForce:
 def read(path: Path | None) -> Config:
     """What is in force now, never half of it. Raises ``ConfigError``."""
     if path is None or not path.exists():
-        return configuration.load(path)
+        return environment.load(path)
     with path.open("rb") as steady:
         fcntl.flock(steady, fcntl.LOCK_SH)
-        return configuration.load(path)
+        return environment.load(path)

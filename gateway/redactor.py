@@ -18,7 +18,8 @@ from msgspec.structs import replace
 
 from gateway import backlog, metrics, telemetry
 from gateway.backlog import Helpers
-from gateway.config import Config, Profile, state_dir
+from gateway.config import Config, Profile
+from gateway.environment import state_dir
 from gateway.errors import JournalError, OutboxError
 from gateway.herd import Herd
 from gateway.identity import Pseudonyms

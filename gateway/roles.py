@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway import config as configuration
-from gateway import failpoints, inforce, telemetry
+from gateway import environment, failpoints, inforce, telemetry
 from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.paths import Layout, hold, note
@@ -40,7 +39,7 @@ def begin(role: str, index: int, config_path: Path | None, parent: int) -> None:
     # A helper that outlives its killed parent for a moment must not keep the next one from starting.
     os.register_at_fork(after_in_child=lambda: os.close(lock))
     telemetry.share_metrics(layout.run / "metrics")
-    failpoints.arm(configuration.failpoint())
+    failpoints.arm(environment.failpoint())
     note(layout.pid(name), f"{os.getpid()}\n")
     try:
         _run(role, index, config, layout, config_path)

@@ -16,8 +16,7 @@ import uvloop
 from uvicorn.config import Config as UvicornConfig
 from uvicorn.server import ServerState
 
-from gateway import config as configuration
-from gateway import descriptors, telemetry
+from gateway import descriptors, environment, telemetry
 from gateway.attempts import Waiting
 from gateway.caller import Proxies
 from gateway.callid import CallIds
@@ -109,7 +108,7 @@ async def _open_journal(config: Config, layout: Layout, index: int) -> Any:
     from gateway.installkey import InstallKey
     from gateway.journal import Journal
 
-    key = InstallKey.load(config.journal_key, configuration.state_dir(), layout.data_dir)
+    key = InstallKey.load(config.journal_key, environment.state_dir(), layout.data_dir)
     if index == 0:
         await asyncio.to_thread(_recover_left, config, layout, key)
     return await Journal.open(

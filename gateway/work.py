@@ -21,8 +21,9 @@ from starlette.types import ASGIApp
 
 from dashboards.pages import Late, Notes
 from gateway import backlog, internal, ledger, snapshot, telemetry
-from gateway.config import Config, state_dir
+from gateway.config import Config
 from gateway.control import Control
+from gateway.environment import state_dir
 from gateway.errors import ConfigError
 from gateway.identity import Pseudonyms
 from gateway.installkey import InstallKey, admin_token

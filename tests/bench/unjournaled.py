@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from gateway import config as configuration
+from gateway import environment
 from gateway.paths import Layout
 from gateway.raw import Call, Note, Part, Whole
 from gateway.serve import bind, serving
@@ -38,7 +38,7 @@ class NoJournal:
 
 
 async def _main(path: Path) -> None:
-    config = configuration.load(path)
+    config = environment.load(path)
     layout = Layout(config.data_dir.resolve())
     layout.create()
     async with serving(config, layout, NoJournal(), bind(config)):

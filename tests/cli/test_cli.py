@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway import extras
-from gateway.config import load
+from gateway.environment import load
 
 
 def run(tmp_path: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

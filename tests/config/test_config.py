@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config
+from gateway import config, environment
 from gateway.check import report
 from gateway.errors import ConfigError
 
@@ -17,12 +17,12 @@ UPSTREAM = "upstreams: [{name: main, base_url: 'http://127.0.0.1:9/v1'}]\n"
 def load(tmp_path: Path, text: str, **environ: str) -> config.Config:
     path = tmp_path / "gateway.yaml"
     path.write_text(text, "utf-8")
-    return config.load(path, environ)
+    return environment.load(path, environ)
 
 
 def test_nothing_configured_gives_the_demo_model_with_a_price_marked_as_demo() -> None:
     """With no file and no key the demo model serves, priced and judged as a demo."""
-    found = config.load(None, {})
+    found = environment.load(None, {})
     assert found.demo
     assert found.default_upstream.name == "demo"
     assert "demo" in found.prices.overrides["smollm2"].note
@@ -31,7 +31,7 @@ def test_nothing_configured_gives_the_demo_model_with_a_price_marked_as_demo() -
 
 def test_an_openai_key_alone_gives_openai(tmp_path: Path) -> None:
     """``OPENAI_API_KEY`` is enough to forward to OpenAI."""
-    found = config.load(None, {"OPENAI_API_KEY": "sk-test"})
+    found = environment.load(None, {"OPENAI_API_KEY": "sk-test"})
     assert found.default_upstream.base_url == "https://api.openai.com/v1"
     assert not found.demo
     assert not found.judge.on

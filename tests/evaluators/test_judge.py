@@ -270,7 +270,7 @@ async def test_a_gateway_that_is_away_is_no_verdict(layout: Layout, judging: Sta
 def process(layout: Layout) -> Iterator[subprocess.Popen[str]]:
     """The real process, nothing it needs being there."""
     code = (
-        "import sys; from pathlib import Path; from gateway.config import load; from gateway.paths import Layout;"
+        "import sys; from pathlib import Path; from gateway.environment import load; from gateway.paths import Layout;"
         "from evaluators import judge; from gateway import telemetry; telemetry.configure_logs('judge-0');"
         "judge.run(load(Path(sys.argv[1]), {}), Layout(Path(sys.argv[2])))"
     )

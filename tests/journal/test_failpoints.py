@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config, failpoints
+from gateway import environment, failpoints
 from gateway.errors import ConfigError
 from tests.journal import victim
 
@@ -38,9 +38,9 @@ def test_a_process_dies_at_the_place_and_time_it_was_told() -> None:
 def test_no_place_kills_unless_told() -> None:
     """Off is the default."""
     assert reached("", *failpoints.NAMES) == (0, list(failpoints.NAMES))
-    assert config.failpoint({}) == ""
-    assert config.failpoint({"GATEWAY_FAILPOINT": "store.insert@1"}) == "store.insert@1"
-    config.load(environ={"GATEWAY_FAILPOINT": "store.insert@1"})  # it is no setting
+    assert environment.failpoint({}) == ""
+    assert environment.failpoint({"GATEWAY_FAILPOINT": "store.insert@1"}) == "store.insert@1"
+    environment.load(environ={"GATEWAY_FAILPOINT": "store.insert@1"})  # it is no setting
 
 
 @pytest.mark.parametrize("told", ["store.insret@1", "store.insert@x", "store.insert@-1", " "])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import config
+from gateway import config, environment
 from gateway.errors import ConfigError
 from gateway.redact.countries import COUNTRIES, country_recognisers
 from gateway.redact.normalise import normalise
@@ -262,13 +262,13 @@ def test_the_configuration_names_the_same_countries(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text("redact: {countries: [GB, IN]}")
     environ = {"OPENAI_API_KEY": "k"}
-    assert config.load(file, environ).redact.countries == ("GB", "IN")
+    assert environment.load(file, environ).redact.countries == ("GB", "IN")
     file.write_text("redact: {countries: []}")
-    assert config.load(file, environ).redact.countries == ()
-    assert set(config.load(None, environ).redact.countries) == COUNTRIES
+    assert environment.load(file, environ).redact.countries == ()
+    assert set(environment.load(None, environ).redact.countries) == COUNTRIES
     file.write_text("redact: {countries: [GB, XX]}")
     with pytest.raises(ConfigError, match=r"redact\.countries\[1\]: Input should be 'AE'"):
-        config.load(file, environ)
+        environment.load(file, environ)
 
 
 def test_ordinary_text_holds_almost_none() -> None:
