@@ -21,6 +21,8 @@ Calls under <code>/v1</code> are served and recorded meanwhile. Reload to try ag
 """
 CONNECT_S = 2.0
 ANSWER_S = 120.0
+_WORK = "http://work"
+"""A host that HTTP wants; the connection is the socket's."""
 _NOT_RELAYED = HOP_BY_HOP | {mark.HEADER.encode(), b"expect", FORWARDED_FOR, FORWARDED_PROTO}
 
 log = telemetry.log("relay")
@@ -65,7 +67,7 @@ class Relay:
         """Ask ``work`` which call a reference names: ``None`` when none is known yet, or ``work`` is away."""
         try:
             async with self._session.get(
-                "http://work/internal/resolve",
+                f"{_WORK}/internal/resolve",
                 params={"id": reference},
                 headers={mark.HEADER: internal_mark},
                 timeout=aiohttp.ClientTimeout(total=patience),
@@ -96,7 +98,7 @@ class Relay:
 def _url(scope: Message) -> yarl.URL:
     query: bytes = scope["query_string"]
     target = scope["raw_path"] + (b"?" + query if query else b"")
-    return yarl.URL("http://work" + target.decode("ascii", "surrogateescape"), encoded=True)
+    return yarl.URL(_WORK + target.decode("ascii", "surrogateescape"), encoded=True)
 
 
 def _has_body(headers: list[tuple[bytes, bytes]]) -> bool:
