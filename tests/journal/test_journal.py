@@ -577,7 +577,7 @@ async def test_a_beginning_that_found_no_room_is_written_once_there_is(
 
 async def ended_before_its_beginning(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Journal:
     """A journal with a call that is whole, and an open one, whose beginnings had found no room; now there is room."""
-    monkeypatch.setattr(journal_module, "IDLE_S", 0.01)
+    monkeypatch.setattr(journal_module, "IDLE_S", 60)  # till the one has ended, neither is tried again
     journal = await opened(layout)
     with monkeypatch.context() as patched:
         refused = no_room(patched, ".live")
@@ -587,6 +587,8 @@ async def ended_before_its_beginning(layout: Layout, monkeypatch: pytest.MonkeyP
         journal.opened(call("y"))
         await eventually(lambda: refused != [], "the beginnings refused")
         assert await journal.put(whole("x")) is True
+    monkeypatch.setattr(journal_module, "IDLE_S", 0.01)
+    journal.part(part("y", b"so far"))
     await eventually(lambda: live_bytes(layout) > 0, "the other's beginning written")
     return journal
 
