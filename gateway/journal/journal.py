@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections import deque
@@ -414,13 +415,12 @@ class Journal:
 
     def _probe(self) -> bool:
         """Whether something can be written here again."""
-        path = self._directory / "probe"
         try:
-            with path.open("wb") as file:
+            # Without a name, so that nothing of it stays, however this ends.
+            with tempfile.TemporaryFile(dir=self._directory) as file:
                 file.write(bytes(PROBE_BYTES))
                 file.flush()
                 os.fdatasync(file.fileno())
-            path.unlink()
         except OSError:
             return False
         return True

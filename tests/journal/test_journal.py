@@ -637,6 +637,7 @@ async def test_after_a_failed_write_it_is_writable_when_a_write_goes_well(
         await eventually(lambda: len(told) > 5, "several tries")
         assert not any(told[1:])
         assert not journal.room
+        assert not list(folder(layout).glob("[!0-9c]*")), "a try that was refused left something behind"
     await eventually(lambda: journal.room, "room")
     assert await recorded(journal, whole("b")) == [True]
     await journal.close()

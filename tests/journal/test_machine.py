@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -446,4 +447,6 @@ def full_disk() -> Iterator[None]:
 
 
 TestPipeline = Pipeline.TestCase
+# What goes wrong is told in its shortest form, for which Hypothesis looks for up to five minutes.
+TestPipeline.pytestmark = [pytest.mark.timeout(600)]
 TestPipeline.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
