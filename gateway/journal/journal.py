@@ -357,7 +357,8 @@ class Journal:
             failpoints.reach("journal.append")
             self._segment.append([encode(entry) for entry in entries])
         except (OSError, MemoryError, ValueError) as error:  # what cannot be encoded either is counted, not lost
-            log.warning("journal write failed", error=error, entries=len(entries))
+            if self._writable:  # once, not with each commit until one goes well
+                log.warning("journal write failed", error=error)
             self._writable = False
             return False
         self._writable = True

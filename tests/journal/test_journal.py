@@ -9,8 +9,10 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
+import structlog
 
 from gateway import metrics
 from gateway.counters import Counters
@@ -420,6 +422,22 @@ async def test_a_full_disk_sheds_exactly_and_recording_goes_on_after_room_is_mad
     assert path.stat().st_size < 2_000
     assert counted(layout) == (12, 10, 2)
     assert balanced(layout).shed == 10
+
+
+async def test_a_disk_that_fails_is_told_once_until_a_write_goes_well(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with every commit: the log may lie on the same disk."""
+    journal = await opened(layout)
+    with structlog.testing.capture_logs() as logs:
+        for turn in ("first", "second"):
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "fdatasync", mock.Mock(side_effect=OSError(28, "No space left on device")))
+                refused = [await recorded(journal, whole(f"{turn} {number}")) for number in range(3)]
+            assert refused == [[False]] * 3
+            assert await recorded(journal, whole(f"{turn} kept")) == [True]
+    await journal.close()
+    assert [log["event"] for log in logs] == ["journal write failed"] * 2
 
 
 async def test_a_disk_that_is_almost_full_has_no_room_for_a_call_that_begins_now(small_disk: Layout) -> None:
