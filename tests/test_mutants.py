@@ -81,6 +81,10 @@ def knock():
     while not open_to(18):
         time.sleep(0.01)
 """
+CONFIGURATION = """
+[tool.pytest.ini_options]
+addopts = "-p no:langsmith_plugin -p no:hypothesispytest -p no:anyio"
+"""
 TESTS = """
 import subprocess
 import sys
@@ -113,6 +117,7 @@ ENDLESS = replace(NOTICED, put="age < 99", test="tests/test_gate.py::test_others
 def tree(tmp_path: Path) -> Path:
     """A small tree to remove guards from."""
     for name, content in {
+        "pyproject.toml": CONFIGURATION,
         "gateway/__init__.py": "",
         "gateway/gate.py": GATE,
         "tests/__init__.py": "",
