@@ -56,7 +56,7 @@ Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 class Server(Section):
-    """Where clients connect."""
+    """Where clients connect. ``shutdown_timeout`` is the seconds that a stop gives calls under way."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=4000, ge=1, le=65535)
@@ -67,6 +67,7 @@ class Server(Section):
     overhead_header: bool = False
     allow_open: bool = False
     workers: int = Field(default=1, ge=1, le=64)
+    shutdown_timeout: float = Field(default=30.0, gt=0, le=3600)
 
     @model_validator(mode="after")
     def _tls_loads(self) -> Server:

@@ -16,8 +16,8 @@ from gateway.paths import Layout, hold, note
 from gateway.startup import loaded, loading
 
 ROLES = ("serve", "redactor", "work", "judge", "model")
-PREDECESSOR_S = 60.0
-"""How long one that lost its supervisor may take to finish: longer than any of them does."""
+PREDECESSOR_S = 30.0
+"""How long one that lost its supervisor may take to finish once calls have had their time: longer than any does."""
 POLL_S = 0.1
 _PR_SET_PDEATHSIG = 1
 
@@ -35,7 +35,11 @@ def begin(role: str, index: int, config_path: Path | None, parent: int) -> None:
     layout.create()
     name = f"{role}-{index}"
     telemetry.configure_logs(name)
-    lock = _follow_predecessor(layout.run / f"{name}.lock", f"another '{role}' process runs on {config.data_dir}")
+    lock = _follow_predecessor(
+        layout.run / f"{name}.lock",
+        f"another '{role}' process runs on {config.data_dir}",
+        config.server.shutdown_timeout + PREDECESSOR_S,
+    )
     # A helper that outlives its killed parent for a moment must not keep the next one from starting.
     os.register_at_fork(after_in_child=lambda: os.close(lock))
     telemetry.share_metrics(layout.run / "metrics")
@@ -76,9 +80,9 @@ def _run(role: str, index: int, config: Config, layout: Layout, config_path: Pat
         raise ConfigError(f"there is no role {role!r}; expected one of {', '.join(ROLES)}")
 
 
-def _follow_predecessor(path: Path, otherwise: str) -> int:
+def _follow_predecessor(path: Path, otherwise: str, patience_s: float) -> int:
     """Take the role's lock, waiting for one that lost its supervisor and is still about its last calls."""
-    deadline = time.monotonic() + PREDECESSOR_S
+    deadline = time.monotonic() + patience_s
     waiting = False
     while True:
         try:

@@ -39,7 +39,6 @@ from gateway.upstreams import Routes
 if TYPE_CHECKING:
     from gateway.installkey import InstallKey
 
-GRACE_S = 30.0
 BACKLOG = 2048
 GC_THRESHOLD = 20_000
 HANDSHAKE_S = 10.0
@@ -159,11 +158,10 @@ async def serving(
     layout: Layout,
     journal: JournalFace,
     listening: socket.socket,
-    grace: float = GRACE_S,
     waiting: Waiting | None = None,
     bodies: Bodies | None = None,
 ) -> AsyncIterator[Callable[[Config], None]]:
-    """Serve on a bound socket for the duration of the block; then finish what is in the air, ``grace`` seconds long.
+    """Serve on a bound socket for the duration of the block; then finish what is in the air, within its time-out.
 
     The function that is given takes up another configuration's keys, models, upstreams and origins, between two
     requests: a call under way goes on as it began. A renewed certificate is shown to who connects from then on.
@@ -207,7 +205,7 @@ async def serving(
         for _ in range(TURNS):
             await asyncio.sleep(0)
         server.close()
-        await _finish(state, flights, grace)
+        await _finish(state, flights, config.server.shutdown_timeout)
         clock.cancel()
         await client.close()
         await relay.close()
@@ -223,13 +221,13 @@ def _protocol(app: Ingress) -> UvicornConfig:
     return protocol
 
 
-async def _finish(state: ServerState, flights: Flights, grace: float) -> None:
-    """Close idle connections, let the others come to their end, cancel what has not after ``grace`` seconds.
+async def _finish(state: ServerState, flights: Flights, timeout: float) -> None:
+    """Close idle connections, let the others come to their end, cancel what has not after ``timeout`` seconds.
 
     An answer may let the next request begin that waits on its connection; that comes to its end as well.
     """
     loop = asyncio.get_running_loop()
-    end = loop.time() + grace
+    end = loop.time() + timeout
     _shut_down(state)
     while state.tasks and loop.time() < end:
         await asyncio.wait(set(state.tasks), timeout=end - loop.time())

@@ -38,7 +38,8 @@ HALVES = (("serve",), BEHIND)
 """What ``gateway serve`` and ``gateway work`` run, and ``up`` both: each once on a ``data_dir``."""
 RELOAD_S = 10.0
 """How long ``serve`` may take to read its configuration anew."""
-STOP_GRACE_S = {"serve": 40.0, "judge": 10.0, "model": 10.0, "redactor": 30.0, "work": 30.0}
+STOP_GRACE_S = {"serve": 10.0, "judge": 10.0, "model": 10.0, "redactor": 30.0, "work": 30.0}
+"""How long a process may take to stop; ``serve``, once the time that its calls are given is over."""
 PORT_S = 2.0
 """How long a ``serve`` that lost its supervisor may take to let go of the port."""
 TICK_S = 0.1
@@ -71,13 +72,15 @@ class Child:
 class Supervisor:
     """Runs children until a signal. ``on_ready`` is called once, when every awaited process said that it is ready.
 
-    ``in_force`` is read anew on SIGHUP, and passed to the children.
+    ``in_force`` is read anew on SIGHUP, and passed to the children. A stop gives calls under way ``shutdown_timeout``
+    seconds.
     """
 
     layout: Layout
     children: list[Child]
     on_ready: Callable[[], None] = lambda: None
     in_force: InForce | None = None
+    shutdown_timeout: float = 0.0
     _stopping: bool = False
     _reloading: bool = False
     _taking_up: Iterator[None] | None = None
@@ -236,7 +239,8 @@ class Supervisor:
 
     def _stop(self) -> None:
         for role in STOP_ORDER:
-            self._end([child for child in self.children if child.role == role], STOP_GRACE_S[role])
+            grace = STOP_GRACE_S[role] + (self.shutdown_timeout if role == "serve" else 0.0)
+            self._end([child for child in self.children if child.role == role], grace)
 
     def _end(self, members: list[Child], grace: float) -> None:
         """End some processes; those that run on after ``grace`` seconds are killed."""
@@ -308,7 +312,8 @@ def supervise(
             mark.create(layout)
         telemetry.share_metrics(layout.run / "metrics", fresh="serve" in roles)
         in_force = InForce(config, config_path, extras.require if BEHIND[0] in roles else lambda _config: None)
-        return Supervisor(layout, children(config, roles, in_force.path), on_ready, in_force).run()
+        processes = children(config, roles, in_force.path)
+        return Supervisor(layout, processes, on_ready, in_force, config.server.shutdown_timeout).run()
     finally:
         for lock in locks:
             os.close(lock)

@@ -113,6 +113,7 @@ async def running(
         if first.get("auth") == "passthrough":
             del first["api_key"]
         settings["upstreams"] = [first, *settings.get("upstreams", [])]
+        settings["server"] = {"shutdown_timeout": grace, **settings.get("server", {})}
         config = Config.model_validate({"data_dir": tmp_path, **settings})
         layout = Layout(tmp_path)
         layout.create()
@@ -121,7 +122,7 @@ async def running(
         bound = listening()
         gateway = Gateway(bound.getsockname()[1], journal, upstream, layout, secret)
         try:
-            async with serving(config, layout, journal, bound, grace, waiting, bodies):
+            async with serving(config, layout, journal, bound, waiting, bodies):
                 yield gateway
         finally:
             for writer in gateway.writers:

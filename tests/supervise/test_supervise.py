@@ -14,7 +14,7 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.paths import Layout
-from gateway.supervise import Child, Supervisor, hold
+from gateway.supervise import STOP_GRACE_S, Child, Supervisor, hold
 
 READY = """
 import pathlib, signal, sys, threading
@@ -100,6 +100,18 @@ def test_a_killed_process_comes_back(layout: Layout) -> None:
     stop_when(lambda: starts() == 2)
     assert supervisor.run() == 0
     assert starts() == 2
+
+
+def test_serve_may_take_the_time_that_calls_are_given(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is killed only after that, and some more of its own."""
+    monkeypatch.setitem(STOP_GRACE_S, "serve", 0.0)
+    told: list[int] = []
+    busy = READY.replace("stop.wait()", "stop.wait()\nthreading.Event().wait(1)")
+    serve = child(layout, "serve", busy)
+    supervisor = Supervisor(layout, [serve], on_ready=lambda: told.append(1), shutdown_timeout=60)
+    stop_when(lambda: bool(told))
+    assert supervisor.run() == 0
+    assert (layout.data_dir / "log").read_text().splitlines() == ["start serve-0", "stop serve-0"]
 
 
 def test_a_child_that_refuses_its_configuration_ends_all(layout: Layout) -> None:
