@@ -182,6 +182,10 @@ class Clients:
 
     async def _client(self, over: Any) -> None:
         while not over():
+            # Fewer than the machine could: what is killed is to come to its places, not to fall behind.
+            await asyncio.sleep(0.05)
+            if len(os.listdir(self._outbox)) > BACKLOG:
+                continue
             long = self._chance.random() < 0.2
             plan = Plan("word " * 20, 10 if long else 2, pause_ms=60 if long else 0, number=next(self._numbers))
             body = plan.request(stream=long or self._chance.random() < 0.5)
@@ -191,10 +195,6 @@ class Clients:
                     await self._rate(self.got[-1].id)
             except ConnectionError:
                 await asyncio.sleep(0.02)  # nobody listens for the moment
-            # Fewer than the machine could: what is killed is to come to its places, not to fall behind.
-            await asyncio.sleep(0.05)
-            while len(os.listdir(self._outbox)) > BACKLOG and not over():
-                await asyncio.sleep(0.05)
 
     async def _rate(self, call_id: str) -> None:
         answer = await ask(self._port, encoded({"id": call_id, "rating": "up"}), path="/v1/feedback")
