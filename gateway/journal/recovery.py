@@ -236,7 +236,7 @@ def _reply(parts: list[Part], *, torn: bool) -> Reply:
     return Reply(
         status=last.status,
         ended=Ended.KILLED,
-        capture=Capture.FULL if len(data) == size and not torn else Capture.TRUNCATED if data else Capture.NONE,
+        capture=_kept(parts, whole=len(data) == size and not torn),
         content_type=last.content_type,
         content_encoding=last.content_encoding,
         head=data,
@@ -244,6 +244,13 @@ def _reply(parts: list[Part], *, torn: bool) -> Reply:
         first_byte=first.first_byte,
         last_byte=last.last_byte,
     )
+
+
+def _kept(parts: list[Part], *, whole: bool) -> Capture:
+    """``none`` says that the answer was not read at all, and that nothing of its call is shown: not so of one cut."""
+    if whole:
+        return Capture.FULL
+    return Capture.TRUNCATED if any(part.data for part in parts) else Capture.NONE
 
 
 def _numbered(directory: Path, pattern: str) -> list[Path]:

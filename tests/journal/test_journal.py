@@ -590,7 +590,7 @@ async def test_a_beginning_that_found_no_room_is_written_once_there_is(
     await asyncio.to_thread(restarted, after)
     [kept] = calls_in(folder(after), "*.seg")
     assert (kept.call.body, kept.reply.ended, kept.reply.head) == (b"what was asked", Ended.KILLED, b"")
-    assert (kept.reply.size, kept.reply.capture) == (10, Capture.NONE)
+    assert (kept.reply.size, kept.reply.capture) == (10, Capture.TRUNCATED)
 
 
 async def ended_before_its_beginning(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Journal:

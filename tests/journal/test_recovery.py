@@ -22,6 +22,7 @@ from gateway.journal.live import LiveLog
 from gateway.journal.seal import HEADER_BYTES, frames
 from gateway.paths import Layout
 from gateway.raw import Capture, Ended, Opened
+from gateway.wire import parse
 from tests.journal import victim
 from tests.journal.makers import (
     KEY,
@@ -173,8 +174,8 @@ def test_parts_that_were_not_captured_are_counted_as_missing(layout: Layout) -> 
     assert capture == {"some": Capture.TRUNCATED, "none": Capture.NONE}
 
 
-async def live_parts(layout: Layout, *pieces: bytes) -> Path:
-    """A call's live log as a crash leaves it: its beginning and these parts, a frame each."""
+async def live_parts(layout: Layout, *pieces: bytes, placed: bool = False) -> Path:
+    """A call's live log as a crash leaves it: its beginning and these parts, a frame each, in their places or not."""
     journal = await opened(layout)
     journal.accept()
     journal.opened(call("k"))
@@ -187,8 +188,8 @@ async def live_parts(layout: Layout, *pieces: bytes) -> Path:
         return grown > max(before, HEADER_BYTES)
 
     await eventually(longer, "the call's beginning")
-    for piece in pieces:
-        journal.part(part("k", piece))
+    for number, piece in enumerate(pieces):
+        journal.part(part("k", piece, at=len(b"".join(pieces[:number])) if placed else -1))
         await eventually(longer, "a part")
     copy = Layout(layout.data_dir.with_name("copy"))
     shutil.copytree(layout.data_dir, copy.data_dir)
@@ -207,6 +208,19 @@ def test_an_answer_is_not_joined_over_a_part_that_is_missing(layout: Layout) -> 
     (kept,) = calls_in(folder(copy), "*.seg")
     assert (kept.reply.head, kept.reply.capture) == (b"do ", Capture.TRUNCATED)
     balanced(copy)
+
+
+def test_what_was_asked_is_kept_though_the_first_part_of_the_answer_is_missing(layout: Layout) -> None:
+    """Nothing of the answer can be told, and that is another thing than an answer that was not to be read."""
+    copy = Layout(asyncio.run(live_parts(layout, b"do ", b"not ", b"pay", placed=True)))
+    (path,) = folder(copy).glob("*.live")
+    content = path.read_bytes()
+    missing = list(frames(content))[1].raw
+    path.write_bytes(content.replace(missing, missing[:-1] + bytes([missing[-1] ^ 1])))
+    restarted(copy)
+    (kept,) = calls_in(folder(copy), "*.seg")
+    assert (kept.reply.head, kept.reply.capture) == (b"", Capture.TRUNCATED)
+    assert parse(kept).request == {"model": "m"}
 
 
 def test_a_call_whose_end_is_missing_in_the_live_log_is_looked_for_in_closed_segments(layout: Layout) -> None:
