@@ -59,6 +59,7 @@ class Apart(Installation):
     def __init__(self, directory: Path, settings: dict[str, Any], nursery: Nursery) -> None:
         super().__init__(directory, settings)
         self._nursery = nursery
+        self._births: list[Born] = []
 
     def prepare(self) -> Apart:
         """Make what the supervisor makes."""
@@ -80,8 +81,15 @@ class Apart(Installation):
         config = str(self.directory / "gateway.yaml")
         arguments = ["role", role, "--index", str(index), "--config", config]
         process = self._nursery.born(arguments, env, self.directory, self.log_file)
+        self._births.append(process)
         eventually(lambda: ready.exists() or process.poll() is not None, f"{role} ready or dead")
         return process
+
+    def end(self) -> None:
+        """Leave none of them, however it went."""
+        for process in self._births:
+            process.kill()
+            process.wait()
 
 
 @contextmanager
@@ -97,7 +105,11 @@ def apart(more: Mapping[str, Any] | None = None) -> Iterator[Apart]:
             "upstreams": [{"name": "fake", "base_url": upstream}],
             "prices": PRICES,
         }
-        yield Apart(Path(directory), settings | dict(more or {}), nursery).prepare()
+        site = Apart(Path(directory), settings | dict(more or {}), nursery).prepare()
+        try:
+            yield site
+        finally:
+            site.end()
 
 
 def measure(seeds: int) -> Iterator[Row]:
