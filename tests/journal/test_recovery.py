@@ -197,13 +197,18 @@ async def live_parts(layout: Layout, *pieces: bytes, placed: bool = False) -> Pa
     return copy.data_dir
 
 
+def damage_frame(layout: Layout, number: int) -> None:
+    """Flip a bit of the live log's ``number``-th frame, from 0."""
+    (path,) = folder(layout).glob("*.live")
+    content = path.read_bytes()
+    missing = list(frames(content))[number].raw
+    path.write_bytes(content.replace(missing, missing[:-1] + bytes([missing[-1] ^ 1])))
+
+
 def test_an_answer_is_not_joined_over_a_part_that_is_missing(layout: Layout) -> None:
     """What came before the damage is kept and marked as cut; what came after it would make another text."""
     copy = Layout(asyncio.run(live_parts(layout, b"do ", b"not ", b"pay")))
-    (path,) = folder(copy).glob("*.live")
-    content = path.read_bytes()
-    missing = list(frames(content))[2].raw
-    path.write_bytes(content.replace(missing, missing[:-1] + bytes([missing[-1] ^ 1])))
+    damage_frame(copy, 2)
     restarted(copy)
     (kept,) = calls_in(folder(copy), "*.seg")
     assert (kept.reply.head, kept.reply.capture) == (b"do ", Capture.TRUNCATED)
@@ -213,10 +218,7 @@ def test_an_answer_is_not_joined_over_a_part_that_is_missing(layout: Layout) -> 
 def test_what_was_asked_is_kept_though_the_first_part_of_the_answer_is_missing(layout: Layout) -> None:
     """Nothing of the answer can be told, and that is another thing than an answer that was not to be read."""
     copy = Layout(asyncio.run(live_parts(layout, b"do ", b"not ", b"pay", placed=True)))
-    (path,) = folder(copy).glob("*.live")
-    content = path.read_bytes()
-    missing = list(frames(content))[1].raw
-    path.write_bytes(content.replace(missing, missing[:-1] + bytes([missing[-1] ^ 1])))
+    damage_frame(copy, 1)
     restarted(copy)
     (kept,) = calls_in(folder(copy), "*.seg")
     assert (kept.reply.head, kept.reply.capture) == (b"", Capture.TRUNCATED)
