@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import socket
 from collections.abc import Callable, Iterable, Sized
 from typing import Any, NoReturn
@@ -31,6 +32,8 @@ HEAD_BYTES = 64 << 10
 HEAD_COUNT = 200
 QUEUED = 16
 """Requests of one connection that may wait for the answers before theirs."""
+ROOM = 64
+"""One in so many connections is ended at a time where new ones need room."""
 NEVER = float("inf")
 SWITCH = "gateway.switch"
 """Where the scope's state has the ``Cycle`` by which an application takes over the client's side of a WebSocket."""
@@ -88,8 +91,9 @@ class _Flow(FlowControl):
 
 
 class Listener(HttpToolsProtocol):
-    """One client connection. It is closed at once where ``most`` sockets serve clients already, with one to an upstream
-    counted for each request under way: the journal and open connections need what is left.
+    """One client connection. Where ``most`` sockets serve clients already, with one to an upstream counted for each
+    request under way, a newcomer takes the place of one who owes a request; if nobody does, it is closed at once: the
+    journal and open connections need what is left.
     """
 
     deadlines = Deadlines()
@@ -121,7 +125,7 @@ class Listener(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; from now on its first request must come."""
         self.transport = transport
-        if len(self.connections) + len(self.tasks) >= self._most:
+        if len(self.connections) + len(self.tasks) >= self._most and not self._make_room():
             metrics.turned_away.inc()
             transport.abort()
             return
@@ -131,6 +135,25 @@ class Listener(HttpToolsProtocol):
         self.client = get_remote_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
         self.deadline = self.loop.time() + self.deadlines.head
+
+    def _make_room(self) -> bool:
+        """End those whose time to send would be over first: many, lest a flood has everyone looked at for each of its
+        own. False if nobody could be ended.
+        """
+        owing = (other for other in self.connections if isinstance(other, Listener) and other.owes)
+        late = heapq.nsmallest(max(1, int(self._most) // ROOM), owing, key=lambda other: other.deadline)
+        for other in late:
+            self.connections.discard(other)
+            other.transport.abort()
+        metrics.turned_away.inc(len(late))
+        return bool(late)
+
+    @property
+    def owes(self) -> bool:
+        """Whether it is for the client to send, and nothing that it has asked for would be lost."""
+        if self.deadline == NEVER or self.flow.read_paused:
+            return False
+        return not self.transport.get_write_buffer_size() and (not self._unanswered() or self.cycle.more_body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone: whatever runs for it is cancelled, now."""

@@ -49,7 +49,7 @@ upstream_open = Gauge(
 )
 in_flight = Gauge("gateway_in_flight", "Calls being served now.", multiprocess_mode="livesum")
 refused = Counter("gateway_refused_total", "Requests the gateway answered itself.", ["code"])
-turned_away = Counter("gateway_turned_away_total", "Connections closed at once for want of descriptors.")
+turned_away = Counter("gateway_turned_away_total", "Connections closed for want of descriptors.")
 unsynced = Counter("gateway_journal_unsynced_total", "Ends of answers sent before their record was on disk.")
 shed = Counter("gateway_shed_total", "Calls served but not recorded, by why.", ["why"])
 commit = Histogram(

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import resource
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,19 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from gateway.descriptors import RESERVE, for_clients
-from gateway.listen import QUEUED, Deadlines, Listener
+from gateway.listen import QUEUED, ROOM, Deadlines, Listener
 from gateway.raw import Ended
 from tests.fakes.upstream import completion
-from tests.hot.gateway import chat, connect, hang_up, read_answer, request, running, send
+from tests.hot.gateway import (
+    PATIENCE_S,
+    Gateway,
+    chat,
+    connect,
+    read_answer,
+    request,
+    running,
+    send,
+)
 
 pytestmark = pytest.mark.anyio
 CHAT = "/v1/chat/completions"
@@ -258,9 +267,11 @@ async def test_a_request_that_offers_h2c_is_served_as_plain(tmp_path: Path, fram
 
 
 class Wire(asyncio.Transport):
-    """A connection that only tells whether it is read from."""
+    """A connection that only tells what was done with it, and how much its client has yet to take."""
 
     reading = True
+    aborted = False
+    waiting = 0
 
     def pause_reading(self) -> None:
         """Nothing comes from now on."""
@@ -279,6 +290,14 @@ class Wire(asyncio.Transport):
 
     def close(self) -> None:
         """Nothing to close."""
+
+    def abort(self) -> None:
+        """At once."""
+        self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        """What the client has yet to take."""
+        return self.waiting
 
 
 async def test_of_an_upload_only_what_was_asked_for_is_read() -> None:
@@ -336,28 +355,96 @@ async def test_while_requests_are_queued_nothing_is_read() -> None:
     listener.connection_lost(None)
 
 
-async def test_sockets_of_clients_are_limited(tmp_path: Path) -> None:
-    """Beyond what the process may have open a connection is closed at once; room lets the next one in."""
+@contextlib.asynccontextmanager
+async def cramped(tmp_path: Path) -> AsyncIterator[tuple[Gateway, int]]:
+    """A gateway that may have few sockets open, and how many of them serve clients."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    open_files = max(int(name) for name in os.listdir("/proc/self/fd"))
-    limit = open_files + 2 * RESERVE
-    room = for_clients(limit)
+    limit = max(int(name) for name in os.listdir("/proc/self/fd")) + 2 * RESERVE
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     try:
         async with running(tmp_path) as gateway:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            taken = [await connect(gateway) for _ in range(room)]
-            for reader, writer in (taken[0], taken[-1]):
-                writer.write(request("/healthz", method="GET"))
-                assert (await read_answer(reader)).status == 200
-            reader, writer = await connect(gateway)
-            writer.write(request("/healthz", method="GET"))
-            with contextlib.suppress(ConnectionResetError):
-                assert await reader.read(1) == b""
-            await hang_up(taken[0][1])
-            assert (await send(gateway, request("/healthz", method="GET"))).status == 200
+            yield gateway, for_clients(limit)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_sockets_of_clients_are_limited(tmp_path: Path) -> None:
+    """A newcomer takes the place of one that owes a request, the latest first, and never of one that waits."""
+    async with cramped(tmp_path) as (gateway, room):
+        calls = [await connect(gateway) for _ in range(2)]
+        for _, writer in calls:
+            writer.write(request(CHAT, chat(), x_mode="hang"))
+        calls[1][1].write(b"GET /healthz HTTP/1.1\r\n")  # the head of the next comes already
+        while gateway.upstream.open_requests < 2:
+            await gateway.upstream.arrived.wait()
+            gateway.upstream.arrived.clear()
+        silent = [await connect(gateway) for _ in range(2 * max(1, room // ROOM))]
+        idle = [await connect(gateway) for _ in range(room - 4 - len(silent))]
+        for reader, writer in idle:
+            writer.write(request("/healthz", method="GET"))
+            assert (await read_answer(reader)).status == 200
+        for _ in silent:
+            idle.append(await connect(gateway))
+            idle[-1][1].write(request("/healthz", method="GET"))
+            assert (await read_answer(idle[-1][0])).status == 200
+        assert all([await ended(reader) for reader, _ in silent])
+        for reader, writer in idle:
+            writer.write(request("/healthz", method="GET"))
+            assert (await read_answer(reader)).status == 200
+        for _ in range(room):
+            assert (await send(gateway, request("/healthz", method="GET"))).status == 200
+            await connect(gateway)
+        gateway.upstream.go.set()
+        for reader, _ in calls:
+            assert (await read_answer(reader)).body == b"late"
+
+
+async def test_who_waits_is_not_ended_for_who_comes(tmp_path: Path) -> None:
+    """With every place taken by a call under way a connection is closed at once; room lets the next one in."""
+    async with cramped(tmp_path) as (gateway, room):
+        calls = []
+        for number in range((room + 1) // 2):
+            calls.append(await connect(gateway))
+            calls[-1][1].write(request(CHAT, chat(), x_mode="hang"))
+            while gateway.upstream.open_requests <= number:
+                await gateway.upstream.arrived.wait()
+                gateway.upstream.arrived.clear()
+        reader, writer = await connect(gateway)
+        writer.write(request("/healthz", method="GET"))
+        assert await ended(reader)
+        gateway.upstream.go.set()
+        for reader, _ in calls:
+            assert (await read_answer(reader)).body == b"late"
+        assert (await send(gateway, request("/healthz", method="GET"))).status == 200
+
+
+async def test_who_takes_an_answer_is_not_ended_for_who_comes() -> None:
+    """Though it was sent in whole, as far as the gateway is concerned, and the client is slow."""
+    wires = [Wire(), Wire(), Wire()]
+
+    async def app(_scope: Scope, _receive: ASGIReceiveCallable, _send: ASGISendCallable) -> None:
+        """Nothing is asked of it."""
+
+    state = ServerState()
+    first, second, third = (
+        Listener(Config(app, log_config=None), state, {}, asyncio.get_running_loop(), most=1) for _ in wires
+    )
+    first.connection_made(wires[0])
+    wires[0].waiting = 1
+    second.connection_made(wires[1])
+    assert [wire.aborted for wire in wires] == [False, True, False]
+    wires[0].waiting = 0
+    third.connection_made(wires[2])
+    assert [wire.aborted for wire in wires] == [True, True, False]
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Whether a connection comes to its end with nothing more said."""
+    async with asyncio.timeout(PATIENCE_S):
+        with contextlib.suppress(ConnectionResetError):
+            return await reader.read(1) == b""
+    return True
 
 
 async def test_http_1_0_clients_get_no_chunks(tmp_path: Path) -> None:
