@@ -31,10 +31,8 @@ from tests.faults.row import FULL, Row
 PARTS: tuple[str, ...] = ("kills", "streams", "once", "backups", "away", "full", "toxics", "bounds", "stops")
 """Modules of this package, each with a ``measure``, in the order of the promises."""
 TURNS: tuple[tuple[tuple[str, ...], ...], ...] = (
-    (("away",), ("once",)),
-    (("streams",),),
-    (("kills", "backups"), ("toxics", "full", "stops")),
-    (("bounds",),),
+    (("away", "streams"), ("once",)),
+    (("kills", "backups", "full", "bounds"), ("toxics", "stops")),
 )
 """What is run side by side, one turn after the other: processes that start and calls that wait go well together.
 
@@ -55,7 +53,14 @@ def rows(part: str, seeds: int) -> Iterator[Row]:
         yield from importlib.import_module(f"tests.faults.{part}").measure(seeds)
     except Exception as error:  # the other promises are measured all the same
         yield Row(part, "the test itself", 0, wrong=(f"{type(error).__name__}: {error}",))
-    print(f"  … {part}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    took, computed = time.monotonic() - began, _computed()
+    print(f"  … {part}: {took:.0f} s, {computed:.0f} s of a processor", file=sys.stderr, flush=True)
+
+
+def _computed() -> float:
+    """Seconds that this process and those it has waited for have computed."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def every_part(seeds: int) -> list[Row]:

@@ -142,8 +142,8 @@ class Story:
         return Fuse(self._rng.choice(PLACES))
 
     def _again(self) -> None:
-        """Everything anew from disk; the store's connections, which take longest, one time in five."""
-        store = self.way.store if self._rng.random() < 0.8 else None
+        """Everything anew from disk; the store's connections, which take longest, one time in twenty."""
+        store = self.way.store if self._rng.random() < 0.95 else None
         self.way.close(keep_store=store is not None)
         self.way = Way(self._layout, self._url, Fuse(), store)
 

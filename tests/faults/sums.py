@@ -26,6 +26,8 @@ MODELS = ("own-1", "own-2", "gpt-4o-mini", "nobody-knows", "")
 ZONES = ("UTC", "Asia/Dhaka", "Asia/Kathmandu", "America/St_Johns")
 DAYS = 12
 """How far back calls begin, so that most come into hours and days that were summed before."""
+HOURS_MS = 2 * 3_600_000
+"""How far apart calls of a batch begin."""
 FAILED = {"upstream_refused", "upstream_reset", "upstream_timeout", "rejected", "killed"}
 CELLS = (
     "count() AS n, sum(input_tokens) AS tokens_in, sum(output_tokens) AS tokens_out, sum(cost_usd) AS cost,"
@@ -54,20 +56,29 @@ class Sent:
 
 
 def batch(rng: random.Random, before: Sequence[Record]) -> list[Clean]:
-    """A few calls, and thumbs and verdicts on them or on earlier ones: each rater may change his mind."""
-    calls = [_call(rng) for _ in range(rng.randint(1, 8))]
+    """A few calls, and thumbs and verdicts on them or on earlier ones: each rater may change his mind.
+
+    Calls of a batch lie together, as they do, but for a late one; batches come in any order.
+    """
+    ago = _ago(rng)
+    calls = [_call(rng, ago + rng.randrange(HOURS_MS)) for _ in range(rng.randint(0, 7))]
+    calls.append(_call(rng, _ago(rng)))
     rated = [*calls, *rng.sample(before, min(len(before), 4))]
     scores = [_score(rng, rng.choice(rated)) for _ in range(rng.randint(0, 4))]
     return [*calls, *scores]
 
 
-def _call(rng: random.Random) -> Record:
+def _ago(rng: random.Random) -> int:
+    return rng.randrange(DAYS * 86_400_000 - HOURS_MS) // rng.choice((1, 1, 200))
+
+
+def _call(rng: random.Random, ago: int) -> Record:
     model, status = rng.choice(MODELS), rng.choice((200,) * 8 + (0, 404, 429, 503))
     ended = rng.choice(("complete",) * 6 + ("client_gone", "upstream_reset", "killed", "rejected"))
     tried = (Attempt("local", 503, "answered", 0.5, 2.0), Attempt("openai", status, "answered", 3.0, 1.0))
     found = tuple(Finding("request.messages[].content", rng.choice(("PERSON", "EMAIL")), "r", 0.5) for _ in range(2))
     return record(
-        started_at=NOW - rng.randrange(DAYS * 86_400_000) // rng.choice((1, 1, 200)),
+        started_at=NOW - ago,
         model=model,
         response_model=rng.choice((model, f"{model}-2026")) if model else "",
         team=rng.choice(("shop", "ops", "")),
