@@ -109,6 +109,10 @@ class Installation:
     def pid(self, role: str, index: int = 0) -> int:
         return int((self.data_dir / "run" / f"{role}-{index}.pid").read_text())
 
+    def pids(self, role: str) -> list[int]:
+        """The ids of all of a role."""
+        return [int(path.read_text()) for path in sorted((self.data_dir / "run").glob(f"{role}-[0-9].pid"))]
+
     def processes(self) -> dict[str, int]:
         """The ids of those that carry calls, and of the redactor's helpers, the oldest first."""
         run = self.data_dir / "run"

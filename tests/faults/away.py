@@ -22,7 +22,7 @@ from tests.fakes.clickhouse import FakeClickHouse
 from tests.fakes.semantic import semantic_process
 from tests.faults.held import held
 from tests.faults.pace import PRICES, Pace, Sent, cost
-from tests.faults.row import FULL, Row, share
+from tests.faults.row import FULL, SEVERAL, Row, of_several, processes, share
 
 LOAD_S = 600
 """Seconds of load in a full run, healthy and faulty stretches together."""
@@ -83,19 +83,23 @@ class Stretches:
 
 
 def measure(seeds: int) -> Iterator[Row]:
-    """A row for each fault, and one for the sums."""
+    """A row for each fault, and one for the sums; then for less long, with times only told."""
     try:
         yield from store_away(LOAD_S * seeds / FULL, rounds=2 if seeds >= 10 else 1, probe=share(4000, seeds))
+        short_s, probe = LOAD_S / 10 * seeds / FULL, share(1000, seeds)
+        yield from map(of_several, store_away(short_s, rounds=1, probe=probe, judged=False, workers=SEVERAL))
     except AssertionError as never:
         yield Row("G4", "the store away", 0, wrong=(str(never),))
 
 
-def store_away(load_s: float, *, rounds: int, probe: int, rate: float = 0.0, judged: bool = True) -> list[Row]:
+def store_away(
+    load_s: float, *, rounds: int, probe: int, rate: float = 0.0, judged: bool = True, workers: int = 1
+) -> list[Row]:
     """The rows of G4. ``probe``: calls by which the capacity is measured, unless a ``rate`` is given.
 
     ``judged``: whether times are held against their limits.
     """
-    with Rig.started() as rig:
+    with Rig.started(workers) as rig:
         rate = rate or SHARE * rig.capacity(probe)
         stretch_s = load_s / (2 * rounds * len(FAULTS))
         seen: defaultdict[str, Stretches] = defaultdict(Stretches)
@@ -118,12 +122,13 @@ def store_away(load_s: float, *, rounds: int, probe: int, rate: float = 0.0, jud
 class Rig:
     """An installation, its upstream and its store."""
 
-    def __init__(self, directory: Path, upstream: str) -> None:
+    def __init__(self, directory: Path, upstream: str, workers: int) -> None:
         self._directory = directory
         self.store = FakeClickHouse(directory / "clickhouse")
         settings = {
             "upstreams": [{"name": "fake", "base_url": upstream}],
-            "redact": {"profile": "fast"},
+            "server": processes(workers)["server"],
+            "redact": {"profile": "fast", **processes(workers)["redact"]},
             "prices": PRICES,
         }
         self.gateway = Installation(directory / "gateway", settings)
@@ -133,10 +138,10 @@ class Rig:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls) -> Iterator[Rig]:
-        """All running, and warm; stopped at the end."""
+    def started(cls, workers: int) -> Iterator[Rig]:
+        """All running, so many of each process, and warm; stopped at the end."""
         with tempfile.TemporaryDirectory(prefix="away-") as directory, semantic_process() as upstream:
-            rig = cls(Path(directory), upstream)
+            rig = cls(Path(directory), upstream, workers)
             try:
                 rig.store.start()
                 rig.gateway.settings["store"] = {"url": rig.store.url("gateway")}

@@ -15,7 +15,7 @@ import aiohttp
 from tests.e2e.installation import Installation, balanced
 from tests.fakes.semantic import Plan, semantic_process
 from tests.faults.client import ask
-from tests.faults.row import Row, share
+from tests.faults.row import SEVERAL, Row, of_several, share
 from tests.faults.toxics import descriptors, eventually_none, installed
 
 MIB = 1 << 20
@@ -40,6 +40,11 @@ def measure(seeds: int) -> Iterator[Row]:
         yield asyncio.run(bodies(site))
         yield bombs(site, BOMB)
         yield asyncio.run(drips(site, max(1_000, share(10_000, seeds))))
+    with semantic_process() as upstream, installed({}, SEVERAL, fake=upstream) as site:
+        count = max(100, share(100, seeds))
+        yield of_several(asyncio.run(answers(site, count, LARGE, stream=True)))
+        yield of_several(asyncio.run(uploads(site, count, LARGE)))
+        yield of_several(asyncio.run(drips(site, 1_000)))
 
 
 @asynccontextmanager
@@ -52,9 +57,9 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 def highest_mib(site: Installation, role: str = "serve") -> float:
-    """The most that a process had resident since it began, or since ``Growth`` looked."""
-    status = Path(f"/proc/{site.pid(role)}/status").read_text().splitlines()
-    return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024
+    """The most that a process of a role had resident since it began, or since ``Growth`` looked."""
+    found = [line for pid in site.pids(role) for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+    return max(int(line.split()[1]) for line in found if line.startswith("VmHWM")) / 1024
 
 
 class Growth:
@@ -63,7 +68,8 @@ class Growth:
     def __init__(self, site: Installation, most_mib: float, role: str = "serve") -> None:
         self._site, self._role, self._most_mib = site, role, most_mib
         # The kernel's way to begin the highest mark anew, at what is resident now.
-        Path(f"/proc/{site.pid(role)}/clear_refs").write_text("5")
+        for pid in site.pids(role):
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
         self._before = highest_mib(site, role)
 
     @property

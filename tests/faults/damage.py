@@ -43,8 +43,8 @@ from tests.e2e.installation import Installation, eventually
 from tests.fakes.clickhouse import FakeClickHouse
 from tests.fakes.semantic import Plan, semantic_process
 from tests.fakes.shop import Shop
-from tests.faults.row import Row
-from tests.journal.makers import KEY, SERVE, entries_of, entry_id, restarted
+from tests.faults.row import SEVERAL, Row, of_several, processes
+from tests.journal.makers import KEY, entries_of, entry_id, restarted
 
 KINDS: Mapping[str, str] = {
     "segments": "*.seg",
@@ -72,8 +72,8 @@ class Made:
     layout: Layout
     settings: dict[str, Any]
     whole: dict[str, Clean] = field(default_factory=dict)
-    within: dict[str, set[str]] = field(default_factory=dict)
-    frames: dict[str, dict[str, slice]] = field(default_factory=dict)
+    within: dict[Path, set[str]] = field(default_factory=dict)
+    frames: dict[Path, dict[str, slice]] = field(default_factory=dict)
     stored: int = 0
 
     def gone(self, damage: Sequence[tuple[Path, bytes]]) -> set[str]:
@@ -81,14 +81,14 @@ class Made:
         return {each for path, content in damage for each in self._gone(path, content)}
 
     def _gone(self, path: Path, content: bytes) -> set[str]:
-        before, places = path.read_bytes(), self.frames.get(path.name)
+        before, places = path.read_bytes(), self.frames.get(path)
         if places is None or content[:HEADER_BYTES] != before[:HEADER_BYTES]:
-            return self.within[path.name]
+            return self.within[path]
         return {each for each, place in places.items() if content[place] != before[place]}
 
 
 def tries(count: int, seed: int) -> Iterator[Row]:
-    """A row for each kind of file, within this process; then some whole starts."""
+    """A row for each kind of file, within this process; then some whole starts; then what several proxies left."""
     with (
         tempfile.TemporaryDirectory(prefix="damage-", dir=_memory()) as name,
         semantic_process() as upstream,
@@ -96,11 +96,15 @@ def tries(count: int, seed: int) -> Iterator[Row]:
     ):
         server = FakeClickHouse(Path(name) / "clickhouse").start()
         ends.callback(server.stop)
-        made = make(Path(name) / "made", upstream, server)
+        made = make(Path(name) / "made", upstream, server, 1)
         bench = Bench(made, Path(name) / "tries")
         for kind, pattern in KINDS.items():
             yield bench.row(kind, pattern, max(1, count // len(KINDS)), seed)
-        yield starts(made, max(1, count // 200), seed, Path(name), server)
+        yield starts(made, max(1, count // 200), seed, Path(name) / "starts", server)
+        made = make(Path(name) / "several", upstream, server, SEVERAL)
+        bench = Bench(made, Path(name) / "tries")
+        yield of_several(bench.row("all of these", "*", max(1, count // 20), seed))
+        yield of_several(starts(made, max(1, count // 1000), seed, Path(name) / "several_starts", server))
 
 
 def _memory() -> Path | None:
@@ -111,12 +115,13 @@ def _memory() -> Path | None:
 # -- the data ---------------------------------------------------------------------------------------------------------
 
 
-def make(directory: Path, upstream: str, server: FakeClickHouse) -> Made:
+def make(directory: Path, upstream: str, server: FakeClickHouse, workers: int) -> Made:
     """Calls in the store, in the outbox, in segments closed and open, and in the live log; then ``kill -9`` for all."""
     settings = {
         "upstreams": [{"name": "fake", "base_url": upstream}],
-        "redact": {"profile": "fast"},
-        "store": {"url": server.url("made")},
+        "server": processes(workers)["server"],
+        "redact": {"profile": "fast", **processes(workers)["redact"]},
+        "store": {"url": server.url(directory.name)},
         "journal_key": (b"k" * 32).hex(),
     }
     gateway = Installation(directory, settings).start()
@@ -130,15 +135,16 @@ def make(directory: Path, upstream: str, server: FakeClickHouse) -> Made:
             _calls(gateway, 3)
             _thumb(gateway, said[0])
             eventually(lambda: not ledger.read(layout).raw, "redacted")
-        os.kill(gateway.pid("redactor"), signal.SIGSTOP)
+        os.killpg(gateway.pid("redactor"), signal.SIGSTOP)
         with _streams(gateway, 2):
             for count in (3, 2, 4):
                 _calls(gateway, count)
-                eventually(lambda: not list((layout.journal / SERVE).glob("*.open")), "segment closed")
+                eventually(lambda: not list(layout.journal.glob("*/*.open")), "segments closed")
             eventually(partial(_parts, layout), "parts in the live log")
             _calls(gateway, 3)
             os.kill(gateway.process.pid, signal.SIGSTOP)  # type: ignore[union-attr]
-            os.kill(gateway.pid("serve"), signal.SIGKILL)
+            for pid in gateway.pids("serve"):
+                os.kill(pid, signal.SIGKILL)
     server.start()
     made = Made(layout, settings)
     _tried(layout)
@@ -146,9 +152,9 @@ def make(directory: Path, upstream: str, server: FakeClickHouse) -> Made:
     made.whole = {item.id: item for item in outcome(layout, directory / "whole")}
     made.stored = 3
     for path in files(layout, "*"):
-        made.within[path.name] = _ids(path, made)
+        made.within[path] = _ids(path, made)
         if path.suffix in {".seg", ".open"}:
-            made.frames[path.name] = _places(path)
+            made.frames[path] = _places(path)
     return made
 
 
@@ -183,7 +189,7 @@ def _streams(gateway: Installation, count: int) -> Iterator[None]:
 
 def _parts(layout: Layout) -> bool:
     """Whether each of the calls in the live log has some."""
-    return sum(path.stat().st_size for path in (layout.journal / SERVE).glob("*.live")) > 2500
+    return sum(path.stat().st_size for path in layout.journal.glob("*/*.live")) > 2500
 
 
 def _killed(gateway: Installation) -> None:
@@ -191,8 +197,9 @@ def _killed(gateway: Installation) -> None:
     assert gateway.process is not None
     gateway.process.send_signal(signal.SIGSTOP)
     for role in ("serve", "redactor", "work"):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(gateway.pid(role), signal.SIGKILL)
+        for pid in gateway.pids(role):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)  # with its helpers
     gateway.process.kill()
     gateway.process.wait()
     if gateway.process.stdout is not None:
@@ -252,7 +259,7 @@ def outcome(original: Layout, directory: Path, damage: Sequence[tuple[Path, byte
     layout.create()
     for path, content in damage:
         (directory / path.relative_to(original.data_dir)).write_bytes(content)
-    restarted(layout)
+    _restarted(layout)
     _redacted(layout)
     shop = Shop()
     with contextlib.closing(Control(layout.control_db, partial(ledger.made_up, layout))) as control:
@@ -260,13 +267,19 @@ def outcome(original: Layout, directory: Path, damage: Sequence[tuple[Path, byte
         for _ in range(3):
             with contextlib.suppress(StoreError):  # told once of a damaged database, which is then begun anew
                 loader.drain()
-    restarted(layout)
+    _restarted(layout)
     return [*shop.rows, *shop.scores.values()]
+
+
+def _restarted(layout: Layout) -> None:
+    """Every ``serve``."""
+    for directory in layout.journal.glob("serve-*"):
+        restarted(layout, directory.name)
 
 
 def files(layout: Layout, pattern: str) -> list[Path]:
     """What there is of a kind."""
-    directories = (layout.journal / SERVE, layout.outbox, layout.data_dir)
+    directories = (*layout.journal.glob("serve-*"), layout.outbox, layout.data_dir)
     found = {path for directory in directories for path in directory.glob(pattern) if path.is_file()}
     known = {path for path in found for each in KINDS.values() if each != "*" and path.match(each)}
     return sorted(known)
@@ -325,7 +338,7 @@ class Bench:
             reading = ledger.read(layout)
             if kind not in LOOSE and not (reading.balanced and reading.raw == reading.outbox == 0):
                 words.append(f"the ledger does not close: {reading}")
-            if list((layout.journal / SERVE).glob("*.s*")) or Outbox(layout.outbox).pending():
+            if list(layout.journal.glob("*/*.s*")) or Outbox(layout.outbox).pending():
                 words.append("something is left over")
         finally:
             shutil.rmtree(directory, ignore_errors=True)
@@ -384,7 +397,7 @@ def starts(made: Made, count: int, seed: int, directory: Path, server: FakeClick
     rng, wrong, lost, doubled, slowest = random.Random(seed), list[str](), 0, 0, 0.0
     for number in range(count):
         struck = damaged(made, "*", rng) + damaged(made, "c*", rng)
-        settings = made.settings | {"store": {"url": server.url(f"start_{number}")}}
+        settings = made.settings | {"store": {"url": server.url(f"{directory.name}_{number}")}}
         gateway = Installation(directory / f"start-{number}", settings)
         shutil.copytree(made.layout.data_dir, gateway.data_dir, ignore=shutil.ignore_patterns("run"))
         for path, content in struck:

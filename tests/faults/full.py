@@ -26,7 +26,7 @@ from tests.fakes.semantic import semantic
 from tests.faults import pace
 from tests.faults.held import held
 from tests.faults.pace import Sent
-from tests.faults.row import Row, share
+from tests.faults.row import SEVERAL, Row, of_several, processes, share
 
 Policy = Literal["shed", "refuse"]
 MIB = 1 << 20
@@ -67,20 +67,25 @@ BOUNDS = (
 
 
 def measure(seeds: int) -> Iterator[Row]:
-    """A row for each bound and policy; each is filled twice in a full run."""
+    """A row for each bound and policy, each filled twice in a full run; then once with several of each process.
+
+    Of several proxies one may have room while another has none: nobody then knows which call is to be refused.
+    """
     policies: tuple[Policy, ...] = ("shed", "refuse")
     for policy in policies:
         for bound in BOUNDS:
             yield filled(bound, policy, share(2, seeds))
+    for bound in BOUNDS:
+        yield of_several(filled(bound, "shed", 1, SEVERAL))
 
 
-def filled(bound: Bound, policy: Policy, times: int) -> Row:
+def filled(bound: Bound, policy: Policy, times: int, workers: int = 1) -> Row:
     """Fill it so many times, and hold what is found against what was sent."""
     fault = f"{bound.name}, {policy}"
     try:
         with (
             tempfile.TemporaryDirectory(prefix="full-") as directory,
-            Room.started(Path(directory), bound, policy) as room,
+            Room.started(Path(directory), bound, policy, workers) as room,
         ):
             for number in range(times):
                 room.fill_and_make_room(f"{fault} {number}")
@@ -94,7 +99,9 @@ def filled(bound: Bound, policy: Policy, times: int) -> Row:
 class Room:
     """An installation at one of its bounds."""
 
-    def __init__(self, directory: Path, bound: Bound, policy: Policy, upstream: str, seen: list[int]) -> None:
+    def __init__(
+        self, directory: Path, bound: Bound, policy: Policy, workers: int, upstream: str, seen: list[int]
+    ) -> None:
         self._bound = bound
         self._policy = policy
         self._seen = seen
@@ -102,7 +109,8 @@ class Room:
         journal = {"on_full": policy, **bound.settings.get("journal", {})}
         settings = {
             "upstreams": [{"name": "fake", "base_url": upstream}],
-            "redact": {"profile": "fast"},
+            "server": processes(workers)["server"],
+            "redact": {"profile": "fast", **processes(workers)["redact"]},
             "models": [{"match": name, "upstream": "fake"} for name in MODELS],
             **bound.settings,
             "journal": journal,
@@ -115,11 +123,11 @@ class Room:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, directory: Path, bound: Bound, policy: Policy) -> Iterator[Room]:
-        """Running and stopped at the end, on its small disk."""
+    def started(cls, directory: Path, bound: Bound, policy: Policy, workers: int) -> Iterator[Room]:
+        """Running, so many of each process, and stopped at the end; on its small disk."""
         seen: list[int] = []
         with contextlib.ExitStack() as stack:
-            room = cls(directory, bound, policy, stack.enter_context(semantic(seen)), seen)
+            room = cls(directory, bound, policy, workers, stack.enter_context(semantic(seen)), seen)
             if bound.disk is not None:
                 name, size = bound.disk
                 stack.enter_context(small_disk(room._gateway.data_dir / name, size))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from tests.fakes.semantic import Plan
 from tests.faults.client import PATIENCE_S, Got, ask
 from tests.faults.kills import Apart, apart, encoded, verify
 from tests.faults.nursery import Born
-from tests.faults.row import Row, share
+from tests.faults.row import SEVERAL, Row, of_several, processes, share
 
 TAIL_MS = 250
 PAUSE_MS = 20
@@ -24,12 +24,13 @@ PAUSE_MS = 20
 def measure(seeds: int) -> Iterator[Row]:
     """Many kills, each of several streams."""
     yield amid_streams(share(200, seeds))
+    yield of_several(amid_streams(share(20, seeds), SEVERAL))
 
 
-def amid_streams(count: int) -> Row:
-    """``serve`` is killed while streams run: each is there, as far as clients had it 250 ms before."""
+def amid_streams(count: int, workers: int = 1) -> Row:
+    """Every ``serve`` is killed while streams run: each is there, as far as clients had it 250 ms before."""
     with ThreadPoolExecutor(2) as two:  # one starts while the other's streams run
-        halves = [*two.map(_amid_streams, (count - count // 2, count // 2), (2, 3))]
+        halves = [*two.map(_amid_streams, (count - count // 2, count // 2), (2, 3), (workers, workers))]
     lost, doubled = sum(half.lost for half in halves), sum(half.doubled for half in halves)
     wrong = [what for half in halves for what in half.wrong]
     worst = max(half.worst_ms for half in halves)
@@ -59,25 +60,26 @@ class Amid:
     wrong: list[str]
 
 
-def _amid_streams(count: int, seed: int) -> Amid:
+def _amid_streams(count: int, seed: int, workers: int) -> Amid:
     chance = random.Random(seed)
     got: list[Got] = []
     ends: list[float] = []
     if not count:
         return Amid(0, 0, 0, 0, 0, 0.0, [])
-    with apart() as site:
+    several = processes(workers)
+    with apart({"server": several["server"], "redact": {"profile": "fast", **several["redact"]}}) as site:
         behind = [site.begin(role) for role in ("redactor", "work")]
         for number in range(count):
-            serve = site.begin("serve")
-            came, ended = asyncio.run(_cut(site, serve, chance, number))
+            serving = [site.begin("serve", index=index) for index in range(workers)]
+            came, ended = asyncio.run(_cut(site, serving, chance, number))
             got += came
             ends += [ended] * len(came)
-        serve = site.begin("serve")
+        serving = [site.begin("serve", index=index) for index in range(workers)]
         try:
             lost, doubled, wrong = verify(site, got)
             calls = {call["id"]: site.call(call["id"]) for call in site.calls() if call["ended"] == "killed"}
         finally:
-            for process in (serve, *behind):
+            for process in (*serving, *behind):
                 process.terminate()
                 process.wait(60)
     worst, all_kept = 0.0, 0
@@ -101,8 +103,8 @@ def _lost_ms(got: Got, kept: int, ended: float) -> float:
     return (ended - first) * 1000
 
 
-async def _cut(site: Apart, serve: Born, chance: random.Random, number: int) -> tuple[list[Got], float]:
-    """What came of some streams, and when their proxy was killed."""
+async def _cut(site: Apart, serving: Sequence[Born], chance: random.Random, number: int) -> tuple[list[Got], float]:
+    """What came of some streams, and when their proxies were killed."""
     plans = [Plan("word " * 200, 200, pause_ms=PAUSE_MS, number=number * 10 + index) for index in range(6)]
     heads = asyncio.Semaphore(0)
     calls = [
@@ -114,8 +116,10 @@ async def _cut(site: Apart, serve: Born, chance: random.Random, number: int) -> 
                 await heads.acquire()
     await asyncio.sleep(0.3 + 0.5 * chance.random())  # the moment itself is what is random
     ended = time.monotonic()
-    serve.kill()
-    await asyncio.to_thread(serve.wait)
+    for serve in serving:
+        serve.kill()
+    for serve in serving:
+        await asyncio.to_thread(serve.wait)
     return await asyncio.gather(*calls), ended
 
 

@@ -67,8 +67,14 @@ def measure(seeds: int) -> Iterator[Row]:
     with rig(LANES, SEVERAL) as made:
         for kind in TYPES:
             yield of_several(asyncio.run(broken(made, kind, True, share(20, seeds))))
-    with semantic() as upstream, stuck() as never, installed(fake=upstream, never=never) as site:
-        yield asyncio.run(left(site, upstream, share(2000, seeds)))
+    for workers, count in ((1, share(2000, seeds)), (SEVERAL, share(200, seeds))):
+        with (
+            semantic() as upstream,
+            stuck() as never,
+            installed(workers=workers, fake=upstream, never=never) as site,
+        ):
+            row = asyncio.run(left(site, upstream, count))
+            yield row if workers == 1 else of_several(row)
 
 
 @dataclass(frozen=True)
@@ -251,24 +257,25 @@ def _over(made: Rig, most: int) -> list[int]:
 
 def _over_files(site: Installation, files: int) -> list[int]:
     """By how many descriptors there are more than before, if there are after a while. The journal may turn a page."""
-    left_over = eventually_none(lambda: max(0, descriptors(site) - files - PAGES), IDLE_S)
+    pages = PAGES * len(site.pids("serve"))
+    left_over = eventually_none(lambda: max(0, descriptors(site) - files - pages), IDLE_S)
     return [left_over] if left_over else []
 
 
 def connections(site: Installation, port: int) -> int:
-    """How many sockets of ``serve`` lead to a port of 127.0.0.1."""
-    pid = site.pid("serve")
-    own = {path.readlink().name for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
+    """How many sockets of every ``serve`` lead to a port of 127.0.0.1."""
+    pids = site.pids("serve")
+    own = {path.readlink().name for pid in pids for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
     found = 0
-    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+    for line in Path(f"/proc/{pids[0]}/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         found += int(fields[2].partition(":")[2], 16) == port and f"socket:[{fields[9]}]" in own
     return found
 
 
 def descriptors(site: Installation) -> int:
-    """Open descriptors of ``serve``."""
-    return len(list(Path(f"/proc/{site.pid('serve')}/fd").iterdir()))
+    """Open descriptors of every ``serve``."""
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in site.pids("serve"))
 
 
 def eventually_none(look: Any, patience_s: float = 30.0) -> int:
@@ -310,12 +317,14 @@ async def left(site: Installation, upstream: str, count: int) -> Row:
     told: dict[str, str] = {}
     worst, made, most = 0.0, 0, 1
     port = int(upstream.rpartition(":")[2].partition("/")[0])
-    await asyncio.gather(*(leave(site.port, "after the end", "warm", chance) for _ in range(FEW)))
+    proxies = len(site.pids("serve"))
+    few = FEW * proxies**2  # so many that each of them gets some
+    await asyncio.gather(*(leave(site.port, "after the end", "warm", chance) for _ in range(few)))
     files = descriptors(site) - connections(site, port)
     while made < count:
         size = min(BATCH, count - made)
         ways = [chance.choice(WAYS) for _ in range(size)]
-        most = max(most, FEW, ways.count("after the end"))
+        most = max(most, few, ways.count("after the end") * proxies)
         leaving = [leave(site.port, way, f"n{made + index}", chance) for index, way in enumerate(ways)]
         for index, saw_end in enumerate(await asyncio.gather(*leaving)):
             if ways[index] != "in the head":

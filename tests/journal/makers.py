@@ -130,11 +130,12 @@ async def opened(
     rotate_after: float = 3600.0,
     max_bytes: int = ROOMY,
     key: InstallKey = KEY,
+    worker: str = SERVE,
 ) -> Journal:
-    """The journal of ``serve-0``."""
+    """The journal of a worker."""
     layout.create()
     return await Journal.open(
-        layout.journal / SERVE,
+        layout.journal / worker,
         key,
         strict=strict,
         rotate_after=rotate_after,
@@ -151,11 +152,11 @@ async def recorded(journal: Journal, *entries: Finished) -> list[bool]:
     return list(await asyncio.gather(*[journal.put(entry) for entry in entries]))
 
 
-def restarted(layout: Layout) -> None:
+def restarted(layout: Layout, worker: str = SERVE) -> None:
     """A start and a stop of ``serve``."""
 
     async def turn() -> None:
-        await (await opened(layout)).close()
+        await (await opened(layout, worker=worker)).close()
 
     asyncio.run(turn())
 
