@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import socket
 from collections.abc import Callable, Iterable, Sized
 from typing import Any, NoReturn
@@ -24,16 +23,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from gateway import metrics
 from gateway.cycle import Cycle, Sink
 from gateway.errors import error_body
+from gateway.room import Room
 
 HEAD_BYTES = 64 << 10
 HEAD_COUNT = 200
 QUEUED = 16
 """Requests of one connection that may wait for the answers before theirs."""
-ROOM = 64
-"""One in so many connections is ended at a time where new ones need room."""
 NEVER = float("inf")
 SWITCH = "gateway.switch"
 """Where the scope's state has the ``Cycle`` by which an application takes over the client's side of a WebSocket."""
@@ -91,10 +88,7 @@ class _Flow(FlowControl):
 
 
 class Listener(HttpToolsProtocol):
-    """One client connection. Where ``most`` sockets serve clients already, with one to an upstream counted for each
-    request under way, a newcomer takes the place of one who owes a request; if nobody does, it is closed at once: the
-    journal and open connections need what is left.
-    """
+    """One client connection, closed at once where there is no ``room``; without one, its place is known to be free."""
 
     deadlines = Deadlines()
 
@@ -104,10 +98,10 @@ class Listener(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-        most: float = NEVER,
+        room: Room | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._most = most
+        self._room = room
         self.deadline = NEVER
         self._stalled_since = NEVER
         self._in_head = False
@@ -125,8 +119,7 @@ class Listener(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; from now on its first request must come."""
         self.transport = transport
-        if len(self.connections) + len(self.tasks) >= self._most and not self._make_room():
-            metrics.turned_away.inc()
+        if self._room is not None and not self._room.free():
             transport.abort()
             return
         self.connections.add(self)
@@ -136,24 +129,16 @@ class Listener(HttpToolsProtocol):
         self.scheme = "https" if is_ssl(transport) else "http"
         self.deadline = self.loop.time() + self.deadlines.head
 
-    def _make_room(self) -> bool:
-        """End those whose time to send would be over first: many, lest a flood has everyone looked at for each of its
-        own. False if nobody could be ended.
-        """
-        owing = (other for other in self.connections if isinstance(other, Listener) and other.owes)
-        late = heapq.nsmallest(max(1, int(self._most) // ROOM), owing, key=lambda other: other.deadline)
-        for other in late:
-            self.connections.discard(other)
-            other.transport.abort()
-        metrics.turned_away.inc(len(late))
-        return bool(late)
-
     @property
     def owes(self) -> bool:
         """Whether it is for the client to send, and nothing that it has asked for would be lost."""
         if self.deadline == NEVER or self.flow.read_paused:
             return False
         return not self.transport.get_write_buffer_size() and (not self._unanswered() or self.cycle.more_body)
+
+    def give_way(self) -> None:
+        """Close the connection, now."""
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone: whatever runs for it is cancelled, now."""

@@ -26,12 +26,14 @@ from gateway.feedback import Feedback
 from gateway.flight import Flights, keep_time
 from gateway.flight import Journal as JournalFace
 from gateway.forward import Client
+from gateway.handshakes import Handshakes
 from gateway.ingress import CrossOrigin, Ingress
 from gateway.limits import Bodies
 from gateway.listen import Listener, sweep
 from gateway.paths import Layout, beat, hold
 from gateway.proxy import Gate, Proxy
 from gateway.relay import Relay
+from gateway.room import Room
 from gateway.startup import loaded
 from gateway.sticky import Sticky
 from gateway.upstreams import Routes
@@ -41,9 +43,6 @@ if TYPE_CHECKING:
 
 BACKLOG = 2048
 GC_THRESHOLD = 20_000
-HANDSHAKE_S = 10.0
-GOODBYE_S = 5.0
-"""How long a TLS client may take to begin, and to agree that it is over."""
 TURNS = 5
 """Of the loop, in which who has connected before a stop is accepted, and heard."""
 
@@ -189,15 +188,14 @@ async def serving(
     state = ServerState()
     protocol = _protocol(app)
     shown = config.server.tls()
-    most = descriptors.for_clients(descriptors.limits()[0])
-    server = await loop.create_server(
-        lambda: Listener(protocol, state, {}, loop, most),
-        sock=listening,
-        backlog=BACKLOG,
-        ssl=shown,
-        ssl_handshake_timeout=HANDSHAKE_S if shown else None,
-        ssl_shutdown_timeout=GOODBYE_S if shown else None,
-    )
+    room = Room(state, descriptors.for_clients(descriptors.limits()[0]))
+    server: Handshakes | asyncio.Server
+    if shown is not None:
+        server = Handshakes(listening, BACKLOG, lambda: Listener(protocol, state, {}, loop), shown, room)
+    else:
+        server = await loop.create_server(
+            lambda: Listener(protocol, state, {}, loop, room), sock=listening, backlog=BACKLOG
+        )
     clock = asyncio.create_task(keep_time(flights, lambda: sweep(state.connections, loop.time())))
     try:
         yield take_up

@@ -16,8 +16,9 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from gateway.descriptors import RESERVE, for_clients
-from gateway.listen import QUEUED, ROOM, Deadlines, Listener
+from gateway.listen import QUEUED, Deadlines, Listener
 from gateway.raw import Ended
+from gateway.room import PART, Room
 from tests.fakes.upstream import completion
 from tests.hot.gateway import (
     PATIENCE_S,
@@ -379,7 +380,7 @@ async def test_sockets_of_clients_are_limited(tmp_path: Path) -> None:
         while gateway.upstream.open_requests < 2:
             await gateway.upstream.arrived.wait()
             gateway.upstream.arrived.clear()
-        silent = [await connect(gateway) for _ in range(2 * max(1, room // ROOM))]
+        silent = [await connect(gateway) for _ in range(2 * max(1, room // PART))]
         idle = [await connect(gateway) for _ in range(room - 4 - len(silent))]
         for reader, writer in idle:
             writer.write(request("/healthz", method="GET"))
@@ -427,8 +428,9 @@ async def test_who_takes_an_answer_is_not_ended_for_who_comes() -> None:
         """Nothing is asked of it."""
 
     state = ServerState()
+    room = Room(state, most=1)
     first, second, third = (
-        Listener(Config(app, log_config=None), state, {}, asyncio.get_running_loop(), most=1) for _ in wires
+        Listener(Config(app, log_config=None), state, {}, asyncio.get_running_loop(), room) for _ in wires
     )
     first.connection_made(wires[0])
     wires[0].waiting = 1

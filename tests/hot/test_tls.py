@@ -138,7 +138,7 @@ async def test_a_late_client_is_disconnected(
     tmp_path: Path, issued: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before its handshake as after it."""
-    monkeypatch.setattr("gateway.serve.HANDSHAKE_S", 0.3)
+    monkeypatch.setattr("gateway.handshakes.HANDSHAKE_S", 0.3)
     monkeypatch.setattr(Listener, "deadlines", Deadlines(head=0.3, body=0.3, idle=0.3, linger=0.1))
     async with secured(tmp_path, issued) as gateway, asyncio.timeout(5):
         mute, plain = await asyncio.open_connection("127.0.0.1", gateway.port)
