@@ -42,9 +42,9 @@ def measure(seeds: int) -> Iterator[Row]:
         yield asyncio.run(drips(site, max(1_000, share(10_000, seeds))))
     with semantic_process() as upstream, installed({}, SEVERAL, fake=upstream) as site:
         count = max(100, share(100, seeds))
+        yield of_several(asyncio.run(drips(site, 1_000)))
         yield of_several(asyncio.run(answers(site, count, LARGE, stream=True)))
         yield of_several(asyncio.run(uploads(site, count, LARGE)))
-        yield of_several(asyncio.run(drips(site, 1_000)))
 
 
 @asynccontextmanager

@@ -45,11 +45,21 @@ PLACES = {
     "redactor": ("segment.redacted", "segment.drafted", "segment.spent", "segment.published"),
     "work": ("store.insert", "store.inserted", "store.acked"),
 }
-COUNTS = {"journal.append": 12, "journal.written": 16, "journal.synced": 12, "live.write": 12}
+COUNTS = {
+    "journal.append": 12,
+    "journal.written": 16,
+    "journal.synced": 12,
+    "live.write": 12,
+    "journal.rotate": 1,
+    "journal.rotated": 1,
+    "recovery.written": 1,
+}
 """Of places that are come to with every commit, one of the first so many times is chosen; of others one of three."""
+ROTATE_S = 2
+"""Fewer segments than usual, and so fewer of the small batches that the embedded store takes long for."""
 CLIENTS = 8
 BACKLOG = 100
-"""Batches that may wait for the store: with more of them, clients wait as well."""
+"""Batches that may wait for the store before clients wait as well."""
 PATIENCE_S = 60.0
 
 
@@ -127,13 +137,15 @@ def at_places(times: int, seed: int, places: Mapping[str, Sequence[str]] = PLACE
     """
     wrong: list[str] = []
     kills: Counter[str] = Counter()
-    with apart({"server": {"workers": 2}}) as site:
-        clients = Clients(site, seed)
+    with apart({"server": {"workers": 2}, "journal": {"rotate_after": ROTATE_S}}) as site:
         shares = [(role, 0, [*places[role]] * times) for role in places if role != "serve"]
         deaths = [*places["serve"]] * times
         shares += [("serve", index, deaths[index::2]) for index in range(2)]
         with ThreadPoolExecutor(len(shares)) as killers:
             killed = [killers.submit(_kill, site, *share, seed, kills, wrong) for share in shares]
+            others = [killer for killer, (role, _, _) in zip(killed, shares, strict=True) if role != "work"]
+            # Without calls nobody else would come to a place; the store has work for long.
+            clients = Clients(site, seed, waiting=lambda: all(killer.done() for killer in others))
             try:
                 asyncio.run(clients.until(lambda: all(killer.done() for killer in killed)))
             except BaseException:  # told to stop: so are the killers
@@ -160,7 +172,7 @@ def _kill(
     chance = random.Random(f"{seed} {role} {index}")
     chance.shuffle(places)
     for place in places:
-        count = 1 if place == "recovery.written" else chance.randint(1, COUNTS.get(place, 3))
+        count = chance.randint(1, COUNTS.get(place, 3))
         process = site.begin(role, f"{place}@{count}", index)
         try:
             code = process.wait(PATIENCE_S)
@@ -177,9 +189,13 @@ def _kill(
 
 
 class Clients:
-    """Calls without a break, plain and streamed, some long enough for the live log, some rated afterwards."""
+    """Calls without a break, plain and streamed, some long enough for the live log, some rated afterwards.
 
-    def __init__(self, site: Installation, seed: int) -> None:
+    While they are ``waiting`` for the store, a backlog is not added to.
+    """
+
+    def __init__(self, site: Installation, seed: int, waiting: Callable[[], bool] = lambda: True) -> None:
+        self._waiting = waiting
         self._port = site.port
         self._outbox = Layout(site.data_dir).outbox
         self._chance = random.Random(seed)
@@ -196,7 +212,7 @@ class Clients:
         while not over():
             # Fewer than the machine could: what is killed is to come to its places, not to fall behind.
             await asyncio.sleep(0.05)
-            if len(os.listdir(self._outbox)) > BACKLOG:
+            if self._waiting() and len(os.listdir(self._outbox)) > BACKLOG:
                 continue
             long = self._chance.random() < 0.2
             plan = Plan("word " * 20, 10 if long else 2, pause_ms=60 if long else 0, number=next(self._numbers))
