@@ -100,11 +100,11 @@ def tries(count: int, seed: int) -> Iterator[Row]:
         bench = Bench(made, Path(name) / "tries")
         for kind, pattern in KINDS.items():
             yield bench.row(kind, pattern, max(1, count // len(KINDS)), seed)
-        yield starts(made, max(1, count // 200), seed, Path(name) / "starts", server)
+        yield starts(made, max(1, count // 100), seed, Path(name) / "starts", server)
         made = make(Path(name) / "several", upstream, server, SEVERAL)
         bench = Bench(made, Path(name) / "tries")
-        yield of_several(bench.row("all of these", "*", max(1, count // 20), seed))
-        yield of_several(starts(made, max(1, count // 1000), seed, Path(name) / "several_starts", server))
+        yield of_several(bench.row("all of these", "*", max(1, count // 10), seed))
+        yield of_several(starts(made, max(1, count // 500), seed, Path(name) / "several_starts", server))
 
 
 def _memory() -> Path | None:

@@ -125,8 +125,8 @@ def apart(more: Mapping[str, Any] | None = None) -> Iterator[Apart]:
 def measure(seeds: int) -> Iterator[Row]:
     """Kills at every place, of several processes of a kind, and as openai-python sees the end."""
     yield at_places(seeds, seed=1)
-    yield of_several(share(60, seeds))
-    yield after_done(share(80, seeds))
+    yield of_several(share(50, seeds))
+    yield after_done(share(52, seeds))
     yield every_length(stride=1 if seeds >= FULL else 7)
 
 

@@ -91,7 +91,7 @@ def measure(seeds: int) -> Iterator[Row]:
     with installed() as site:
         yield stops(site, share(100, seeds))
     with installed() as site:
-        yield reloads(site.start(), share(50, seeds))
+        yield reloads(site.start(), share(25, seeds))
     with installed(SEVERAL) as site:
         yield of_several(stops(site, share(10, seeds)))
     with installed(SEVERAL) as site:
