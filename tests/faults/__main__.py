@@ -32,7 +32,7 @@ PARTS: tuple[str, ...] = ("kills", "streams", "once", "backups", "away", "full",
 """Modules of this package, each with a ``measure``, in the order of the promises."""
 TURNS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("away", "streams"), ("once",)),
-    (("kills", "backups", "full", "bounds"), ("toxics", "stops")),
+    (("kills", "backups", "bounds"), ("toxics", "full", "stops")),
 )
 """What is run side by side, one turn after the other: processes that start and calls that wait go well together.
 
