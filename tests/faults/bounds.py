@@ -16,7 +16,7 @@ from tests.e2e.installation import Installation, balanced
 from tests.fakes.semantic import Plan, semantic_process
 from tests.faults.client import ask
 from tests.faults.row import SEVERAL, Row, of_several, share
-from tests.faults.toxics import descriptors, eventually_none, installed
+from tests.faults.toxics import clients, descriptors, eventually_none, installed
 
 MIB = 1 << 20
 LARGE = 30 * MIB
@@ -220,7 +220,7 @@ async def drips(site: Installation, count: int) -> Row:
                     writer.write(b"x")
 
     dripping = asyncio.create_task(drip())
-    missing = await asyncio.to_thread(eventually_none, lambda: max(0, before + count - descriptors(site)))
+    missing = await asyncio.to_thread(eventually_none, lambda: max(0, count - clients(site)))
     wrong += [f"only {count - missing} sockets were open at the same time"] if missing else []
     body = json.dumps(Plan().request()).encode()
     for _ in range(100):

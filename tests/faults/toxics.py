@@ -264,12 +264,22 @@ def _over_files(site: Installation, files: int) -> list[int]:
 
 def connections(site: Installation, port: int) -> int:
     """How many sockets of every ``serve`` lead to a port of 127.0.0.1."""
+    return _sockets(site, 2, port)
+
+
+def clients(site: Installation) -> int:
+    """How many sockets of every ``serve`` lead to clients; it listens on one of them."""
+    return _sockets(site, 1, site.port) - len(site.pids("serve"))
+
+
+def _sockets(site: Installation, end: int, port: int) -> int:
+    """How many have this port at one end: the field of their line, 1 for the near one and 2 for the far one."""
     pids = site.pids("serve")
     own = {path.readlink().name for pid in pids for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
     found = 0
     for line in Path(f"/proc/{pids[0]}/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        found += int(fields[2].partition(":")[2], 16) == port and f"socket:[{fields[9]}]" in own
+        found += int(fields[end].partition(":")[2], 16) == port and f"socket:[{fields[9]}]" in own
     return found
 
 
