@@ -133,8 +133,7 @@ class Rig:
         self.store = FakeClickHouse(directory / "clickhouse")
         settings = {
             "upstreams": [{"name": "fake", "base_url": upstream}],
-            "server": processes(workers)["server"],
-            "redact": {"profile": "fast", **processes(workers)["redact"]},
+            **processes(workers),
             "prices": PRICES,
         }
         self.gateway = Installation(directory / "gateway", settings)

@@ -119,8 +119,7 @@ def make(directory: Path, upstream: str, server: FakeClickHouse, workers: int) -
     """Calls in the store, in the outbox, in segments closed and open, and in the live log; then ``kill -9`` for all."""
     settings = {
         "upstreams": [{"name": "fake", "base_url": upstream}],
-        "server": processes(workers)["server"],
-        "redact": {"profile": "fast", **processes(workers)["redact"]},
+        **processes(workers),
         "store": {"url": server.url(directory.name)},
         "journal_key": (b"k" * 32).hex(),
     }

@@ -109,8 +109,7 @@ class Room:
         journal = {"on_full": policy, **bound.settings.get("journal", {})}
         settings = {
             "upstreams": [{"name": "fake", "base_url": upstream}],
-            "server": processes(workers)["server"],
-            "redact": {"profile": "fast", **processes(workers)["redact"]},
+            **processes(workers),
             "models": [{"match": name, "upstream": "fake"} for name in MODELS],
             **bound.settings,
             "journal": journal,

@@ -34,7 +34,7 @@ from tests.fakes.semantic import Plan, semantic
 from tests.faults.client import Got, ask
 from tests.faults.nursery import Born, Nursery
 from tests.faults.pace import PRICES
-from tests.faults.row import FULL, Row, share
+from tests.faults.row import FULL, SEVERAL, Row, processes, share
 from tests.journal.makers import SERVE, ids_in, opened, recorded, restarted, whole
 
 PLACES = {
@@ -280,7 +280,7 @@ def of_several(count: int, seed: int = 3) -> Row:
     """Any of two proxies, two redactors, their parent and ``work`` dies at any moment, under the supervisor."""
     chance = random.Random(seed)
     killed: Counter[str] = Counter()
-    with apart({"server": {"workers": 2}, "redact": {"profile": "fast", "workers": 2}}) as site:
+    with apart(processes(SEVERAL)) as site:
         site.start()
         clients = Clients(site, seed)
         killer = threading.Thread(target=_kill_any, args=(site, count, chance, killed), daemon=True)

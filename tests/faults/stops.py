@@ -37,8 +37,7 @@ def installed(workers: int = 1) -> Iterator[Installation]:
     """An installation before an upstream, not started yet, with so many of each process."""
     with semantic() as upstream, tempfile.TemporaryDirectory() as directory:
         settings = {
-            "server": processes(workers)["server"],
-            "redact": {"profile": "fast", **processes(workers)["redact"]},
+            **processes(workers),
             "upstreams": [{"name": "fake", "base_url": upstream}],
             "keys": [{"name": "one", "key": KEYS[0]}],
         }

@@ -66,8 +66,7 @@ def _amid_streams(count: int, seed: int, workers: int) -> Amid:
     ends: list[float] = []
     if not count:
         return Amid(0, 0, 0, 0, 0, 0.0, [])
-    several = processes(workers)
-    with apart({"server": several["server"], "redact": {"profile": "fast", **several["redact"]}}) as site:
+    with apart(processes(workers)) as site:
         behind = [site.begin(role) for role in ("redactor", "work")]
         for number in range(count):
             serving = [site.begin("serve", index=index) for index in range(workers)]

@@ -45,8 +45,7 @@ _RESET = struct.pack("ii", 1, 0)
 def installed(times: Mapping[str, float] = TIMEOUTS, workers: int = 1, **upstreams: str) -> Iterator[Installation]:
     """An installation with these upstreams, and so many of each process."""
     settings: dict[str, Any] = {
-        "server": processes(workers)["server"],
-        "redact": {"profile": "fast", **processes(workers)["redact"]},
+        **processes(workers),
         "upstreams": [{"name": name, "base_url": url, "timeouts": {**times}} for name, url in upstreams.items()],
     }
     with tempfile.TemporaryDirectory() as directory:

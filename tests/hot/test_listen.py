@@ -377,9 +377,7 @@ async def test_sockets_of_clients_are_limited(tmp_path: Path) -> None:
         for _, writer in calls:
             writer.write(request(CHAT, chat(), x_mode="hang"))
         calls[1][1].write(b"GET /healthz HTTP/1.1\r\n")  # the head of the next comes already
-        while gateway.upstream.open_requests < 2:
-            await gateway.upstream.arrived.wait()
-            gateway.upstream.arrived.clear()
+        await under_way(gateway, 2)
         silent = [await connect(gateway) for _ in range(2 * max(1, room // PART))]
         idle = [await connect(gateway) for _ in range(room - 4 - len(silent))]
         for reader, writer in idle:
@@ -408,9 +406,7 @@ async def test_who_waits_is_not_ended_for_who_comes(tmp_path: Path) -> None:
         for number in range((room + 1) // 2):
             calls.append(await connect(gateway))
             calls[-1][1].write(request(CHAT, chat(), x_mode="hang"))
-            while gateway.upstream.open_requests <= number:
-                await gateway.upstream.arrived.wait()
-                gateway.upstream.arrived.clear()
+            await under_way(gateway, number + 1)
         reader, writer = await connect(gateway)
         writer.write(request("/healthz", method="GET"))
         assert await ended(reader)
@@ -439,6 +435,13 @@ async def test_who_takes_an_answer_is_not_ended_for_who_comes() -> None:
     wires[0].waiting = 0
     third.connection_made(wires[2])
     assert [wire.aborted for wire in wires] == [True, True, False]
+
+
+async def under_way(gateway: Gateway, count: int) -> None:
+    """Wait until the upstream has so many requests."""
+    while gateway.upstream.open_requests < count:
+        await gateway.upstream.arrived.wait()
+        gateway.upstream.arrived.clear()
 
 
 async def ended(reader: asyncio.StreamReader) -> bool:
