@@ -223,6 +223,7 @@ def run(config: Config, layout: Layout, index: int) -> None:
         beat(layout.ready(f"redactor-{index}"))
 
     if config.redact.shared:
+        meter.load()
         helpers = Helpers(config.redact)
         Herd(work, lambda: helpers.wanted(raw_age(layout))).run(ready)
         return

@@ -1,9 +1,8 @@
-"""From an ``Exchange`` to tokens and cost. Pure but for the vocabularies, read once from a wheel at construction."""
+"""From an ``Exchange`` to tokens and cost. Pure but for the vocabularies, read once from a wheel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
@@ -27,10 +26,14 @@ _ANYWHERE = (None, "", "global", "not_available")
 class Meter:
     """Tells what calls used and cost. Thread-safe."""
 
-    def __init__(self, overrides: Mapping[str, Price], vocabularies: Path | None = None) -> None:
-        """``vocabularies``: a private directory to unpack them in, by default a temporary one. Raises ``OSError``."""
+    def __init__(self, overrides: Mapping[str, Price]) -> None:
+        """Raises ``OSError``."""
         self._prices = Prices(overrides)
-        self._encodings = Encodings(vocabularies)
+        self._encodings = Encodings()
+
+    def load(self) -> None:
+        """Read now what is else read once it is needed: see ``Encodings``."""
+        self._encodings.load()
 
     def usage(self, exchange: Exchange) -> Usage:
         """Tokens reported by the upstream, else counted by us, else unknown, and their cost."""

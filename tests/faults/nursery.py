@@ -128,7 +128,7 @@ def _warm() -> None:
     from gateway.redactors import redactor
 
     redactor("fast", Redact(profile="fast"), Pseudonyms(bytes(32)))
-    Meter({})
+    Meter({}).load()
 
 
 def _bear(arguments: list[str], env: dict[str, str], directory: str, log: str, parent: int) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import gzip
 import socket
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import tiktoken
+import tiktoken.load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,28 +22,47 @@ def encodings() -> Encodings:
     return Encodings()
 
 
-def test_vocabularies_need_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They come from the wheel, and the environment is left as it was."""
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a network nor a disk, and a tiktoken that has not read anything yet."""
 
-    def refuse(*_: object) -> None:
-        raise AssertionError("the network was tried")
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network or a disk was tried")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
     monkeypatch.setattr(tiktoken.registry, "ENCODINGS", {})
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "before")
-    found = Encodings(tmp_path / "new")
-    assert found.count("hello world", "gpt-4o") == 2
-    assert os.environ["TIKTOKEN_CACHE_DIR"] == "before"
-    assert len(list((tmp_path / "new").iterdir())) == 2
 
 
-def test_a_damaged_vocabulary_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else tiktoken would throw it away and ask the network."""
-    Encodings(tmp_path)
-    for path in tmp_path.iterdir():
-        path.write_bytes(b"damaged")
-    monkeypatch.setattr(tiktoken.registry, "ENCODINGS", {})
-    assert Encodings(tmp_path).count("hello world", "gpt-4") == 2
+def test_vocabularies_need_neither_network_nor_disk(request: pytest.FixtureRequest) -> None:
+    """They come from the wheel, once; tiktoken is left as it was."""
+    before = tiktoken.load.read_file_cached
+    found = Encodings()
+    request.getfixturevalue("nowhere")
+    assert [found.count("hello world", model) for model in ("gpt-4o", "gpt-4")] == [2, 2]
+    assert tiktoken.load.read_file_cached is before
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_a_damaged_vocabulary_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the network is not asked for another."""
+    whole = gzip.decompress
+
+    def damaged(packed: bytes) -> bytes:
+        return whole(packed)[:-9]
+
+    found = Encodings()
+    monkeypatch.setattr("gateway.meter.tokens.gzip.decompress", damaged)
+    with pytest.raises(ValueError, match="o200k_base is damaged"):
+        found.count("hello world", "gpt-4o")
+
+
+def test_threads_load_a_vocabulary_at_once(nowhere: None) -> None:
+    """Whoever comes second does not meet a tiktoken that is half told where to read."""
+    found = Encodings()
+    with ThreadPoolExecutor(4) as threads:
+        counted = list(threads.map(lambda model: found.count("hello world", model), ("gpt-4o", "gpt-4") * 4))
+    assert counted == [2] * 8
 
 
 @pytest.mark.parametrize(
