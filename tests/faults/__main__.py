@@ -30,16 +30,14 @@ from tests.faults.row import FULL, Row
 
 PARTS: tuple[str, ...] = ("kills", "streams", "once", "backups", "away", "full", "toxics", "bounds", "stops")
 """Modules of this package, each with a ``measure``, in the order of the promises."""
-TURNS: tuple[tuple[tuple[str, ...], ...], ...] = (
-    (("away", "streams"), ("once",)),
-    (("kills", "backups", "bounds"), ("toxics", "full", "stops")),
-)
-"""What is run side by side, one turn after the other: processes that start and calls that wait go well together.
-
-Where times are judged by the hundredth of a second nothing else runs, or what gives way.
-"""
+QUIET = "away"
+"""Times are judged by the hundredth of a second here: nothing runs beside it but what gives way."""
 GIVES_WAY = frozenset({"once"})
 """It only computes, and does so while nobody else wants to."""
+TURNS: tuple[str, ...] = (QUIET, "once", "stops", "kills", "bounds", "toxics", "full", "streams", "backups")
+"""What begins first; the longest, so that the two that run side by side end together."""
+SIDE_BY_SIDE = 2
+"""Processes that start and calls that wait go well together."""
 FILES = 65_536
 """Open files that the largest row needs."""
 GUARANTEES = Path("docs/guarantees.md")
@@ -66,34 +64,43 @@ def _computed() -> float:
 def every_part(seeds: int) -> list[Row]:
     """All rows, each part in a process of its own, printed as they are known and given in the order of the promises."""
     found: dict[str, list[Row]] = {part: [] for part in PARTS}
+    turns = iter(TURNS)
+    quiet_over, ended = threading.Event(), threading.Event()
     with contextlib.ExitStack() as ends:
-        ended = threading.Event()
 
-        def lane(parts: tuple[str, ...]) -> None:
-            for part in parts:
+        def lane(_number: int) -> None:
+            for part in turns:
+                if part != QUIET and part not in GIVES_WAY:
+                    quiet_over.wait()
                 if ended.is_set():
                     return
-                argv = [sys.executable, "-m", "tests.faults", "--only", part, "--seeds", str(seeds), "--lines"]
-                process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=part in GIVES_WAY)
-                if part in GIVES_WAY:
-                    _give_way(process.pid)
-                ends.callback(process.terminate)
-                assert process.stdout is not None
-                for line in process.stdout:
-                    row = Row(**json.loads(line))
-                    found[part].append(row)
-                    say(row)
-                if process.wait():
-                    found[part].append(Row(part, "the test itself", 0, wrong=(f"ended with {process.returncode}",)))
-
-        for lanes in TURNS:
-            with ThreadPoolExecutor(len(lanes)) as side_by_side:
                 try:
-                    list(side_by_side.map(lane, lanes))
-                except BaseException:  # told to stop: the lanes are waited for, and they wait for their processes
-                    ended.set()
-                    ends.close()
-                    raise
+                    run(part)
+                finally:
+                    if part == QUIET:
+                        quiet_over.set()
+
+        def run(part: str) -> None:
+            argv = [sys.executable, "-m", "tests.faults", "--only", part, "--seeds", str(seeds), "--lines"]
+            process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=part in GIVES_WAY)
+            if part in GIVES_WAY:
+                _give_way(process.pid)
+            ends.callback(process.terminate)
+            assert process.stdout is not None
+            for line in process.stdout:
+                row = Row(**json.loads(line))
+                found[part].append(row)
+                say(row)
+            if process.wait():
+                found[part].append(Row(part, "the test itself", 0, wrong=(f"ended with {process.returncode}",)))
+
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as side_by_side:
+            try:
+                list(side_by_side.map(lane, range(SIDE_BY_SIDE)))
+            except BaseException:  # told to stop: the lanes are waited for, and they wait for their processes
+                ended.set()
+                ends.close()
+                raise
     return sorted((row for part in PARTS for row in found[part]), key=_number)
 
 

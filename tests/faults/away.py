@@ -32,6 +32,8 @@ SHARE = 0.25
 """Of the capacity; so much is asked for a second."""
 WARM_S = 10.0
 ALWAYS = 1_000_000_000
+FEWEST_JUDGED = FULL // 5
+"""Seeds; of a stretch of fewer a 99th percentile says nothing."""
 SLOWER = 1.5
 """How many times a call at the 99th percentile may take what it takes with a healthy store."""
 RAW_AGE_S = 60.0
@@ -90,7 +92,8 @@ def p99_s(sent: Sequence[Sent]) -> float:
 def measure(seeds: int) -> Iterator[Row]:
     """A row for each fault, and one for the sums; then for less long, with times only told."""
     try:
-        yield from store_away(LOAD_S * seeds / FULL, rounds=min(3, 1 + seeds // 10), probe=share(4000, seeds))
+        rounds, judged = min(3, 1 + seeds // 10), seeds >= FEWEST_JUDGED
+        yield from store_away(LOAD_S * seeds / FULL, rounds=rounds, probe=share(4000, seeds), judged=judged)
         short_s, probe = LOAD_S / 10 * seeds / FULL, share(1000, seeds)
         yield from map(of_several, store_away(short_s, rounds=1, probe=probe, judged=False, workers=SEVERAL))
     except AssertionError as never:
