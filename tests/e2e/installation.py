@@ -78,17 +78,21 @@ class Installation:
         path.write_text(yaml.safe_dump(settings), "utf-8")
         env = {key: value for key, value in os.environ.items() if not key.startswith(("GATEWAY_", "OPENAI_"))}
         env |= {"GATEWAY_STATE_DIR": str(self.directory / "state"), **(environ or {})}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "up", "--config", str(config or path)],
+        self.process = self._begun(["up", "--config", str(config or path)], env)
+        if wait:
+            self._await_banner()
+        return self
+
+    def _begun(self, arguments: list[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
+        """``gateway`` with these arguments."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "gateway", *arguments],
             stdout=subprocess.PIPE,
             stderr=self.log_file.open("a"),
             text=True,
             env=env,
             cwd=self.directory,
         )
-        if wait:
-            self._await_banner()
-        return self
 
     def _await_banner(self) -> None:
         assert self.process is not None

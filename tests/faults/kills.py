@@ -32,7 +32,7 @@ from gateway.paths import Layout
 from tests.e2e.installation import ADMIN_TOKEN, Installation, balanced, eventually
 from tests.fakes.semantic import Plan, semantic
 from tests.faults.client import Got, ask
-from tests.faults.nursery import Born, Nursery
+from tests.faults.nursery import Born, Nursed, Nursery
 from tests.faults.pace import PRICES
 from tests.faults.row import FULL, SEVERAL, Row, processes, share
 from tests.journal.makers import SERVE, ids_in, opened, recorded, restarted, whole
@@ -63,12 +63,11 @@ BACKLOG = 100
 PATIENCE_S = 60.0
 
 
-class Apart(Installation):
-    """An installation whose processes are started one by one, in a nursery."""
+class Apart(Nursed):
+    """An installation whose processes are started one by one."""
 
     def __init__(self, directory: Path, settings: dict[str, Any], nursery: Nursery) -> None:
-        super().__init__(directory, settings)
-        self._nursery = nursery
+        super().__init__(directory, settings, nursery)
         self._births: list[Born] = []
 
     def prepare(self) -> Apart:

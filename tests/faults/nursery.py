@@ -1,9 +1,9 @@
 """Processes of an installation that need not load what does not change: a fork of one that has.
 
-Where hundreds are killed most of the time would go into imports. ``python -m tests.faults.nursery`` reads a line of
-JSON for each birth and prints the new process's id. The new one is then a child of whoever started the nursery, who
-becomes the reaper of its orphans; it has its own environment, folder and log, and goes the whole way through
-``gateway role``.
+Where hundreds are killed or stopped most of the time would go into imports. ``python -m tests.faults.nursery`` reads a
+line of JSON for each birth and prints the new process's id. The new one is then a child of whoever started the nursery,
+who becomes the reaper of its orphans; it has its own environment, folder and log, and goes the whole way through
+``gateway role`` or ``gateway up``, whose processes are forks of it in turn.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 from gateway import telemetry
 from gateway.startup import loaded, loading
+from tests.e2e.installation import Installation, eventually
 
 ROOT = Path(__file__).parents[2]
-LOADED = ("gateway.cli", "gateway.serve", "gateway.redactor", "gateway.work")
+LOADED = ("gateway.cli", "gateway.supervise", "gateway.serve", "gateway.redactor", "gateway.work")
 """None of them keeps anything of where it was loaded, but for metrics, which find their new place after the fork."""
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -52,20 +54,21 @@ class Born:
             ended = select.poll()
             ended.register(self._handle, select.POLLIN)
             if not ended.poll(None if timeout is None else timeout * 1000):
-                raise subprocess.TimeoutExpired("gateway role", timeout or 0)
+                raise subprocess.TimeoutExpired("gateway", timeout or 0)
             self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
             os.close(self._handle)
         return self.returncode
 
     def kill(self) -> None:
         """SIGKILL."""
-        self._send(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
 
     def terminate(self) -> None:
         """SIGTERM."""
-        self._send(signal.SIGTERM)
+        self.send_signal(signal.SIGTERM)
 
-    def _send(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
+        """A signal, unless it has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
@@ -84,13 +87,16 @@ class Nursery:
             text=True,
         )
 
-    def born(self, arguments: list[str], env: Mapping[str, str], directory: Path, log: Path) -> Born:
-        """``gateway`` with these arguments."""
+    def born(
+        self, arguments: list[str], env: Mapping[str, str], directory: Path, log: Path, printed: Path | None = None
+    ) -> Born:
+        """``gateway`` with these arguments. What it prints goes to ``printed``, or else into its log."""
         asked = {"arguments": arguments, "env": dict(env), "directory": str(directory), "log": str(log)}
+        asked |= {"printed": str(printed or log), "parent": os.getpid()}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._asking:
-            self._process.stdin.write(json.dumps({**asked, "parent": os.getpid()}) + "\n")
+            self._process.stdin.write(json.dumps(asked) + "\n")
             self._process.stdin.flush()
             return Born(int(self._process.stdout.readline()))
 
@@ -101,6 +107,29 @@ class Nursery:
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
+
+
+class Nursed(Installation):
+    """An installation whose processes are born in a nursery."""
+
+    def __init__(self, directory: Path, settings: dict[str, Any], nursery: Nursery) -> None:
+        super().__init__(directory, settings)
+        self._nursery = nursery
+
+    def _begun(self, arguments: list[str], env: Mapping[str, str]) -> Born:
+        self._printed.unlink(missing_ok=True)
+        return self._nursery.born(arguments, env, self.directory, self.log_file, self._printed)
+
+    def _await_banner(self) -> None:
+        eventually(self._is_up, "it is up", self.log_file)
+
+    def _is_up(self) -> bool:
+        assert self.process.poll() is None, f"ended before it was up:\n{self.log_file.read_text()[-3000:]}"
+        return self._printed.exists() and "print(answer" in self._printed.read_text()
+
+    @property
+    def _printed(self) -> Path:
+        return self.directory / "stdout"
 
 
 def main() -> None:
@@ -131,7 +160,7 @@ def _warm() -> None:
     Meter({}).load()
 
 
-def _bear(arguments: list[str], env: dict[str, str], directory: str, log: str, parent: int) -> None:
+def _bear(arguments: list[str], env: dict[str, str], directory: str, log: str, printed: str, parent: int) -> None:
     """Fork once more and end, so that the new process is an orphan, and by that its reaper's child."""
     pid = os.fork()
     if pid:
@@ -139,15 +168,36 @@ def _bear(arguments: list[str], env: dict[str, str], directory: str, log: str, p
         os._exit(0)
     while os.getppid() != parent:
         time.sleep(0.001)
+    for number, path in ((1, printed), (2, log)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(env)
+    subprocess.Popen = _forked  # what ``gateway up`` starts
+    _live(arguments)
+
+
+def _forked(argv: Sequence[str], *, stdin: int, start_new_session: bool, pass_fds: Sequence[int]) -> Born:
+    """What ``subprocess.Popen`` starts, as a fork; ``argv`` is that of a ``python -m gateway``.
+
+    Every file stays open in it, not ``pass_fds`` alone: what metrics opened is closed by its owner, by number.
+    """
+    assert (stdin, start_new_session) == (subprocess.DEVNULL, True)
+    pid = os.fork()
+    if not pid:
+        for number in signal.valid_signals():
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_DFL)
+        os.setsid()
+        _live(argv[argv.index("gateway") + 1 :])
+    return Born(pid)
+
+
+def _live(arguments: Sequence[str]) -> NoReturn:
+    """Be ``gateway`` with these arguments, and end as it does."""
     code = 1
     try:
-        written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for number, file in ((0, nothing), (1, written), (2, written)):
-            os.dup2(file, number)
-        os.chdir(directory)
-        os.environ.clear()
-        os.environ.update(env)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.argv = ["gateway", *arguments]
         from gateway.cli import main as gateway
 

@@ -24,6 +24,7 @@ import yaml
 from tests.e2e.installation import Installation, balanced, eventually
 from tests.fakes.semantic import Plan, semantic
 from tests.faults.client import Got, ask
+from tests.faults.nursery import Nursed, Nursery
 from tests.faults.row import SEVERAL, Row, of_several, processes, share
 
 CLIENTS = 12
@@ -35,13 +36,17 @@ MARGIN_S = 0.25
 @contextmanager
 def installed(workers: int = 1) -> Iterator[Installation]:
     """An installation before an upstream, not started yet, with so many of each process."""
-    with semantic() as upstream, tempfile.TemporaryDirectory() as directory:
+    with (
+        semantic() as upstream,
+        tempfile.TemporaryDirectory() as directory,
+        contextlib.closing(Nursery()) as nursery,
+    ):
         settings = {
             **processes(workers),
             "upstreams": [{"name": "fake", "base_url": upstream}],
             "keys": [{"name": "one", "key": KEYS[0]}],
         }
-        site = Installation(Path(directory), settings)
+        site = Nursed(Path(directory), settings, nursery)
         try:
             yield site
         finally:
