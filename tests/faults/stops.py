@@ -34,19 +34,16 @@ MARGIN_S = 0.25
 
 
 @contextmanager
-def installed(workers: int = 1) -> Iterator[Installation]:
-    """An installation before an upstream, not started yet, with so many of each process."""
-    with (
-        semantic() as upstream,
-        tempfile.TemporaryDirectory() as directory,
-        contextlib.closing(Nursery()) as nursery,
-    ):
+def installed(workers: int = 1, nursery: Nursery | None = None) -> Iterator[Installation]:
+    """An installation before an upstream, not started yet, with so many of each process; born in a nursery, if any."""
+    with semantic() as upstream, tempfile.TemporaryDirectory() as directory:
         settings = {
             **processes(workers),
             "upstreams": [{"name": "fake", "base_url": upstream}],
             "keys": [{"name": "one", "key": KEYS[0]}],
         }
-        site = Nursed(Path(directory), settings, nursery)
+        folder = Path(directory)
+        site = Nursed(folder, settings, nursery) if nursery is not None else Installation(folder, settings)
         try:
             yield site
         finally:
@@ -91,8 +88,8 @@ class Clients:
 
 
 def measure(seeds: int) -> Iterator[Row]:
-    """Stops, then reloads."""
-    with installed() as site:
+    """Stops, then reloads; those of several go the whole way, from loading to the interpreter's end."""
+    with contextlib.closing(Nursery()) as nursery, installed(nursery=nursery) as site:
         yield stops(site, share(100, seeds))
     with installed() as site:
         yield reloads(site.start(), share(25, seeds))
