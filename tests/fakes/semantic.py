@@ -71,6 +71,7 @@ class Plan:
 
 SEEN: web.AppKey[list[int]] = web.AppKey("seen")
 """The numbers of the calls that came, in the order in which they came."""
+_WHITE = b" " * 65_536
 _KNOWN = {field.name for field in fields(Plan)}
 
 
@@ -110,11 +111,13 @@ async def handle(request: web.Request) -> web.StreamResponse:
         "model": asked.get("model"),
         "choices": [choice],
     }
-    data = json.dumps(body | {"usage": plan.usage}, ensure_ascii=False).encode() + b" " * plan.filler
+    data, filler = json.dumps(body | {"usage": plan.usage}, ensure_ascii=False).encode(), plan.filler
+    if plan.encoding or plan.pause_ms or plan.end != "done":
+        data, filler = data + b" " * filler, 0
     headers = {"content-type": "application/json"}
     if plan.encoding:
         data, headers["content-encoding"] = compressed(data, plan.encoding), plan.encoding
-    response = web.StreamResponse(headers=headers | {"content-length": str(len(data))})
+    response = web.StreamResponse(headers=headers | {"content-length": str(len(data) + filler)})
     if plan.last:
         response.force_close()
     await response.prepare(request)
@@ -126,6 +129,8 @@ async def handle(request: web.Request) -> web.StreamResponse:
         if at and plan.pause_ms:
             await asyncio.sleep(plan.pause_ms / 1000)
         await response.write(data[at : at + size])
+    for at in range(0, filler, len(_WHITE)):  # of hundreds of large answers none is made as a whole
+        await response.write(_WHITE[: filler - at])
     return response
 
 
@@ -150,8 +155,8 @@ async def _stream(request: web.Request, asked: dict[str, Any], plan: Plan) -> we
         if number and plan.pause_ms:
             await asyncio.sleep(plan.pause_ms / 1000)
         await _event(response, base | {"choices": [{"index": 0, "delta": {"content": piece}}]})
-    for at in range(0, plan.filler, 65_536):
-        await response.write(b":" + b" " * min(65_536, plan.filler - at) + b"\n\n")
+    for at in range(0, plan.filler, len(_WHITE)):
+        await response.write(b":" + _WHITE[: plan.filler - at] + b"\n\n")
     await _event(response, base | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     if (asked.get("stream_options") or {}).get("include_usage"):
         await _event(response, base | {"choices": [], "usage": plan.usage})
@@ -187,7 +192,7 @@ async def serve(ready: Any, stop: asyncio.Event, seen: list[int]) -> None:
     application.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
     ready(runner.addresses[0][1])
     await stop.wait()
     await runner.cleanup()

@@ -27,6 +27,12 @@ def machine(count: int, _seed: int) -> Iterator[Row]:
     try:
         run_state_machine_as_test(Pipeline, settings=chosen)
     except Exception as error:  # whatever it is, it is what was looked for
-        told = "; ".join([f"{type(error).__name__}: {error}"[:600], *getattr(error, "__notes__", [])])
-        wrong = (told[:6000],)
+        wrong = ("; ".join(_told(error))[:6000],)
     yield Row("G3, G6", "calls, kills, full disks, damage, hand-overs, inserts in any order", count, wrong=wrong)
+
+
+def _told(error: BaseException) -> list[str]:
+    """What it says, and what it came of."""
+    told = [f"{type(error).__name__}: {error}"[:600], *getattr(error, "__notes__", [])]
+    before = error.__cause__ or error.__context__
+    return told if before is None else [*told, *_told(before)]

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -97,7 +98,7 @@ async def answers(site: Installation, count: int, size: int, *, stream: bool, mo
     everyone, wrong = asyncio.Event(), []
     begun, growth = 0, Growth(site, most_mib)
 
-    async def one(session: aiohttp.ClientSession, number: int) -> int:
+    async def one(session: aiohttp.ClientSession, number: int) -> tuple[int, int]:
         nonlocal begun
         body = Plan(filler=size, number=number).request(stream=stream)
         async with session.post(site.base + CHAT, json=body) as answer:
@@ -106,12 +107,15 @@ async def answers(site: Installation, count: int, size: int, *, stream: bool, mo
                 await growth.settled()
                 everyone.set()
             await everyone.wait()
-            return sum([len(piece) async for piece in answer.content.iter_chunked(65_536)])
+            return answer.status, sum([len(piece) async for piece in answer.content.iter_chunked(65_536)])
 
     async with client() as session:
         got = await asyncio.gather(*(one(session, number) for number in range(count)))
-    whole = max(got)
-    wrong += [f"{sum(size < whole for size in got)} answers short"] if min(got) < whole or whole < size else []
+    whole = max(came for _, came in got)
+    refused = Counter(status for status, _ in got if status != 200)
+    wrong += [f"{times} clients got {status}" for status, times in refused.items()]
+    short = sum(came < max(size, whole) for status, came in got if status == 200)
+    wrong += [f"{short} answers short"] if short else []
     wrong += growth.over()
     what = "streams" if stream else "plain answers"
     fault = f"{count} {what} of {size // MIB} MiB at once"

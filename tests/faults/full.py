@@ -19,12 +19,13 @@ from typing import Any, Literal
 from gateway import ledger
 from gateway.model import Ledger
 from gateway.paths import Layout
-from tests.e2e.installation import Installation, eventually
+from tests.e2e.installation import eventually
 from tests.fakes.clickhouse import FakeClickHouse
 from tests.fakes.disk import NotMounted, leave_free, small_disk
 from tests.fakes.semantic import semantic
 from tests.faults import pace
 from tests.faults.held import held
+from tests.faults.nursery import Nursery, installation
 from tests.faults.pace import Sent
 from tests.faults.row import SEVERAL, Row, of_several, processes, share
 
@@ -72,20 +73,21 @@ def measure(seeds: int) -> Iterator[Row]:
     Of several proxies one may have room while another has none: nobody then knows which call is to be refused.
     """
     policies: tuple[Policy, ...] = ("shed", "refuse")
-    for policy in policies:
+    with contextlib.closing(Nursery()) as nursery:
+        for policy in policies:
+            for bound in BOUNDS:
+                yield filled(bound, policy, share(2, seeds), nursery=nursery)
         for bound in BOUNDS:
-            yield filled(bound, policy, share(2, seeds))
-    for bound in BOUNDS:
-        yield of_several(filled(bound, "shed", 1, SEVERAL))
+            yield of_several(filled(bound, "shed", 1, SEVERAL, nursery))
 
 
-def filled(bound: Bound, policy: Policy, times: int, workers: int = 1) -> Row:
+def filled(bound: Bound, policy: Policy, times: int, workers: int = 1, nursery: Nursery | None = None) -> Row:
     """Fill it so many times, and hold what is found against what was sent."""
     fault = f"{bound.name}, {policy}"
     try:
         with (
             tempfile.TemporaryDirectory(prefix="full-") as directory,
-            Room.started(Path(directory), bound, policy, workers) as room,
+            Room.started(Path(directory), bound, policy, workers, nursery) as room,
         ):
             for number in range(times):
                 room.fill_and_make_room(f"{fault} {number}")
@@ -100,7 +102,14 @@ class Room:
     """An installation at one of its bounds."""
 
     def __init__(
-        self, directory: Path, bound: Bound, policy: Policy, workers: int, upstream: str, seen: list[int]
+        self,
+        directory: Path,
+        bound: Bound,
+        policy: Policy,
+        workers: int,
+        nursery: Nursery | None,
+        upstream: str,
+        seen: list[int],
     ) -> None:
         self._bound = bound
         self._policy = policy
@@ -114,7 +123,7 @@ class Room:
             **bound.settings,
             "journal": journal,
         }
-        self._gateway = Installation(directory / "gateway", settings)
+        self._gateway = installation(directory / "gateway", settings, nursery)
         self._layout = Layout(self._gateway.data_dir)
         self._random = random.Random(0)
         self._sent: list[Sent] = []
@@ -122,11 +131,13 @@ class Room:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, directory: Path, bound: Bound, policy: Policy, workers: int) -> Iterator[Room]:
+    def started(
+        cls, directory: Path, bound: Bound, policy: Policy, workers: int, nursery: Nursery | None
+    ) -> Iterator[Room]:
         """Running, so many of each process, and stopped at the end; on its small disk."""
         seen: list[int] = []
         with contextlib.ExitStack() as stack:
-            room = cls(directory, bound, policy, workers, stack.enter_context(semantic(seen)), seen)
+            room = cls(directory, bound, policy, workers, nursery, stack.enter_context(semantic(seen)), seen)
             if bound.disk is not None:
                 name, size = bound.disk
                 stack.enter_context(small_disk(room._gateway.data_dir / name, size))

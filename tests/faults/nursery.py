@@ -132,6 +132,11 @@ class Nursed(Installation):
         return self.directory / "stdout"
 
 
+def installation(directory: Path, settings: dict[str, Any], nursery: Nursery | None) -> Installation:
+    """One whose processes are born in a nursery, if there is one."""
+    return Installation(directory, settings) if nursery is None else Nursed(directory, settings, nursery)
+
+
 def main() -> None:
     """Load, then fork whenever it is asked for."""
     loading()

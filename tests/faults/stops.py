@@ -24,7 +24,7 @@ import yaml
 from tests.e2e.installation import Installation, balanced, eventually
 from tests.fakes.semantic import Plan, semantic
 from tests.faults.client import Got, ask
-from tests.faults.nursery import Nursed, Nursery
+from tests.faults.nursery import Nursery, installation
 from tests.faults.row import SEVERAL, Row, of_several, processes, share
 
 CLIENTS = 12
@@ -42,8 +42,7 @@ def installed(workers: int = 1, nursery: Nursery | None = None) -> Iterator[Inst
             "upstreams": [{"name": "fake", "base_url": upstream}],
             "keys": [{"name": "one", "key": KEYS[0]}],
         }
-        folder = Path(directory)
-        site = Nursed(folder, settings, nursery) if nursery is not None else Installation(folder, settings)
+        site = installation(Path(directory), settings, nursery)
         try:
             yield site
         finally:

@@ -31,8 +31,8 @@ TIMEOUTS = {"connect": 1, "first_byte": 2, "idle": 2, "total": 4}
 BATCH = 20
 LANES, FEW = 4, 5
 """Proxies side by side, and calls at once by way of each."""
-FEWEST_SHARED = 20
-"""Calls; of so many half must be struck, of fewer one."""
+FEWEST_HALVED = 100
+"""Calls; of so many half must be struck, of fewer one: a toxic is drawn for many together."""
 AMID = 0.3
 """Of the toxics: those that come while calls are under way already."""
 IDLE_S = 10.0
@@ -147,7 +147,7 @@ async def broken(made: Rig, kind: str, stream: bool, count: int) -> Row:
     if kind == DOWN.type:
         struck = sum(not got.seen for got in ended.values())
     struck = min(struck, count)  # one that was asked again may have been struck twice
-    least = count / 2 if count >= FEWEST_SHARED else 1
+    least = count / 2 if count >= FEWEST_HALVED else 1
     wrong += [f"only {struck} of {count} calls were struck"] if struck < least else []
     fault = f"{kind}, {'streams' if stream else 'plain answers'}, {struck} struck"
     return Row("G7", fault, count, worst=f"{worst:.1f} s to an end", wrong=tuple(wrong[:5]))

@@ -107,6 +107,9 @@ class Pipeline(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp(prefix="pipeline-", dir=MEMORY if MEMORY.is_dir() else None))
+        # On a busy machine a disk would come too late for somebody, and the same story would end in another way.
+        self.patience = mock.patch.object(writing, "UNSYNCED_AFTER_S", 60.0)
+        self.patience.start()
         self.maybe: set[str] = set()
         """Refused, or cut off, while the live log held their beginning: shed, or kept as killed."""
         self.damaged: set[str] = set()
@@ -388,6 +391,7 @@ class Pipeline(RuleBasedStateMachine):
         finally:
             self.the_loader_ends()
             self.runner.close()
+            self.patience.stop()
             shutil.rmtree(self.root)
 
     def come_to_the_end(self) -> None:
