@@ -28,13 +28,13 @@ from gateway import telemetry
 from tests.bench import report
 from tests.faults.row import FULL, Row
 
-PARTS: tuple[str, ...] = ("kills", "streams", "once", "backups", "away", "full", "toxics", "bounds", "stops")
+PARTS: tuple[str, ...] = ("kills", "streams", "once", "backups", "away", "full", "damage", "toxics", "bounds", "stops")
 """Modules of this package, each with a ``measure``, in the order of the promises."""
 QUIET = "away"
 """Times are judged by the hundredth of a second here: nothing runs beside it but what gives way."""
 GIVES_WAY = frozenset({"once"})
-"""It only computes, and does so while nobody else wants to."""
-TURNS: tuple[str, ...] = (QUIET, "once", "stops", "kills", "bounds", "toxics", "full", "streams", "backups")
+"""It only computes, and does so while nobody else wants to; it starts no session, which would not give way."""
+TURNS: tuple[str, ...] = (QUIET, "once", "kills", "stops", "bounds", "damage", "toxics", "streams", "full", "backups")
 """What begins first; the longest, so that the two that run side by side end together."""
 SIDE_BY_SIDE = 2
 """Processes that start and calls that wait go well together."""

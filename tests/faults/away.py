@@ -50,7 +50,7 @@ class Fault:
     """A way for the store to be away.
 
     ``kind``: by which the store itself counts it, if it is there to count. ``least``: how often it must strike; a stall
-    holds the one who inserts for half a minute.
+    holds the one who inserts for half a minute. ``lasts_s``: how long it lasts at the least where times are judged.
     """
 
     name: str
@@ -58,11 +58,12 @@ class Fault:
     end: Callable[[FakeClickHouse], object]
     kind: str = ""
     least: int = 2
+    lasts_s: float = 0.0
 
 
 FAULTS = (
     Fault("refuses connections", FakeClickHouse.stop, FakeClickHouse.start),
-    Fault("stalls", lambda store: store.fault("stall", ALWAYS), FakeClickHouse.healthy, "stall", 1),
+    Fault("stalls", lambda store: store.fault("stall", ALWAYS), FakeClickHouse.healthy, "stall", 1, 30.0),
     Fault("answers 5xx", lambda store: store.fault("error", ALWAYS), FakeClickHouse.healthy, "error"),
     Fault("is full", lambda store: store.fault("full", ALWAYS, match="INSERT INTO"), FakeClickHouse.healthy, "full"),
 )
@@ -118,7 +119,7 @@ def store_away(
                 before = rig.struck(fault)
                 fault.begin(rig.store)
                 try:
-                    ill = rig.stretch(seen[fault.name], rate, stretch_s)
+                    ill = rig.stretch(seen[fault.name], rate, max(stretch_s, fault.lasts_s) if judged else stretch_s)
                     seen[fault.name].ratios.append(p99_s(ill) / p99_s(well))
                     rig.held(fault, before, seen[fault.name])
                     waiting = ledger.read(rig.layout)
@@ -231,8 +232,9 @@ class Rig:
         for fault in FAULTS:
             found = seen[fault.name]
             ratio = median(found.ratios)  # of the machine's own hiccups one stretch has more than another
+            ratios = ", ".join(f"{each:.2f}" for each in found.ratios)
             limits = (
-                (ratio >= SLOWER, f"p99 {ratio:.2f} times that of a healthy store"),
+                (ratio >= SLOWER, f"p99 {ratios} times that of a healthy store"),
                 (found.raw_age_s >= RAW_AGE_S, f"raw text {found.raw_age_s:.0f} s old"),
                 (found.drain < DRAIN, f"drained at {found.drain:.1f} times the rate"),
                 (found.taken_up_s > TAKEN_UP_S, f"store back for {found.taken_up_s:.0f} s before it was used"),

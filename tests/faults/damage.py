@@ -1,4 +1,4 @@
-"""Bits flipped and tails cut off in what a crashed installation left: it opens, and what was not damaged comes out.
+"""G6: bits flipped, tails cut off in what a crashed installation left: it opens, and what was not damaged comes out.
 
 The data are made once by a whole installation that is killed with work at every stage; each try damages a copy of them.
 """
@@ -43,9 +43,10 @@ from tests.e2e.installation import Installation, eventually
 from tests.fakes.clickhouse import FakeClickHouse
 from tests.fakes.semantic import Plan, semantic_process
 from tests.fakes.shop import Shop
-from tests.faults.row import SEVERAL, Row, of_several, processes
+from tests.faults.row import SEVERAL, Row, of_several, processes, share
 from tests.journal.makers import KEY, entries_of, entry_id, restarted
 
+DAMAGES = 1000
 KINDS: Mapping[str, str] = {
     "segments": "*.seg",
     "a segment being written": "*.open",
@@ -85,6 +86,11 @@ class Made:
         if places is None or content[:HEADER_BYTES] != before[:HEADER_BYTES]:
             return self.within[path]
         return {each for each, place in places.items() if content[place] != before[place]}
+
+
+def measure(seeds: int) -> Iterator[Row]:
+    """Rows of all tries."""
+    yield from tries(share(DAMAGES, seeds), seeds)
 
 
 def tries(count: int, seed: int) -> Iterator[Row]:
