@@ -67,6 +67,10 @@ class Installation:
     def log_file(self) -> Path:
         return self.directory / "stderr.log"
 
+    def another(self, directory: Path) -> Installation:
+        """One with the same settings, elsewhere and on a port of its own."""
+        return Installation(directory, self.settings)
+
     def start(
         self, *, wait: bool = True, environ: Mapping[str, str] | None = None, config: Path | None = None
     ) -> Installation:

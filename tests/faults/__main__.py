@@ -11,7 +11,6 @@ import contextlib
 import importlib
 import json
 import logging
-import os
 import re
 import resource
 import signal
@@ -28,16 +27,23 @@ from gateway import telemetry
 from tests.bench import report
 from tests.faults.row import FULL, Row
 
-PARTS: tuple[str, ...] = ("kills", "streams", "once", "backups", "away", "full", "damage", "toxics", "bounds", "stops")
-"""Modules of this package, each with a ``measure``, in the order of the promises."""
-QUIET = "away"
-"""Times are judged by the hundredth of a second here: nothing runs beside it but what gives way."""
-GIVES_WAY = frozenset({"once"})
-"""It only computes, and does so while nobody else wants to; it starts no session, which would not give way."""
-TURNS: tuple[str, ...] = (QUIET, "once", "kills", "stops", "bounds", "damage", "toxics", "streams", "full", "backups")
-"""What begins first; the longest, so that the two that run side by side end together."""
-SIDE_BY_SIDE = 2
-"""Processes that start and calls that wait go well together."""
+ALONE = "away"
+"""Times are judged by the hundredth of a second here: nothing runs beside it."""
+SIDE_BY_SIDE = (
+    "kills",
+    "once",
+    "stops",
+    "bounds",
+    "damage",
+    "toxics",
+    "streams",
+    "full",
+    "away.several",
+    "backups",
+)
+"""Two at a time: processes that start and calls that wait go well together. The longest begin."""
+PARTS = (ALONE, *SIDE_BY_SIDE)
+"""Modules of this package, each with a ``measure`` or what is named after the point."""
 FILES = 65_536
 """Open files that the largest row needs."""
 GUARANTEES = Path("docs/guarantees.md")
@@ -47,8 +53,9 @@ BEGIN, END = "<!-- faults: begin -->\n", "<!-- faults: end -->\n"
 def rows(part: str, seeds: int) -> Iterator[Row]:
     """The rows of a part; one that fails to run is a row that is not met."""
     began = time.monotonic()
+    module, _, function = part.partition(".")
     try:
-        yield from importlib.import_module(f"tests.faults.{part}").measure(seeds)
+        yield from getattr(importlib.import_module(f"tests.faults.{module}"), function or "measure")(seeds)
     except Exception as error:  # the other promises are measured all the same
         yield Row(part, "the test itself", 0, wrong=(f"{type(error).__name__}: {error}",))
     took, computed = time.monotonic() - began, _computed()
@@ -64,27 +71,14 @@ def _computed() -> float:
 def every_part(seeds: int) -> list[Row]:
     """All rows, each part in a process of its own, printed as they are known and given in the order of the promises."""
     found: dict[str, list[Row]] = {part: [] for part in PARTS}
-    turns = iter(TURNS)
-    quiet_over, ended = threading.Event(), threading.Event()
-    with contextlib.ExitStack() as ends:
-
-        def lane(_number: int) -> None:
-            for part in turns:
-                if part != QUIET and part not in GIVES_WAY:
-                    quiet_over.wait()
-                if ended.is_set():
-                    return
-                try:
-                    run(part)
-                finally:
-                    if part == QUIET:
-                        quiet_over.set()
+    stopped = threading.Event()
+    with contextlib.ExitStack() as ends, ThreadPoolExecutor(2) as lanes:
 
         def run(part: str) -> None:
+            if stopped.is_set():
+                return
             argv = [sys.executable, "-m", "tests.faults", "--only", part, "--seeds", str(seeds), "--lines"]
-            process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=part in GIVES_WAY)
-            if part in GIVES_WAY:
-                _give_way(process.pid)
+            process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
             ends.callback(process.terminate)
             assert process.stdout is not None
             for line in process.stdout:
@@ -94,21 +88,14 @@ def every_part(seeds: int) -> list[Row]:
             if process.wait():
                 found[part].append(Row(part, "the test itself", 0, wrong=(f"ended with {process.returncode}",)))
 
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as side_by_side:
-            try:
-                list(side_by_side.map(lane, range(SIDE_BY_SIDE)))
-            except BaseException:  # told to stop: the lanes are waited for, and they wait for their processes
-                ended.set()
-                ends.close()
-                raise
+        try:
+            lanes.submit(run, ALONE).result()
+            list(lanes.map(run, SIDE_BY_SIDE))
+        except BaseException:  # told to stop: the lanes are waited for, and they wait for their processes
+            stopped.set()
+            ends.close()
+            raise
     return sorted((row for part in PARTS for row in found[part]), key=_number)
-
-
-def _give_way(pid: int) -> None:
-    """To everybody else; and its session to other sessions, where Linux shares the processors among those."""
-    os.setpriority(os.PRIO_PROCESS, pid, 19)
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text("19")
 
 
 def _number(row: Row) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from gateway import ledger
 from gateway.paths import Layout
@@ -91,12 +92,20 @@ def p99_s(sent: Sequence[Sent]) -> float:
 
 
 def measure(seeds: int) -> Iterator[Row]:
-    """A row for each fault, and one for the sums; then for less long, with times only told."""
+    """A row for each fault, and one for the sums."""
+    rounds, judged = min(3, 1 + seeds // 10), seeds >= FEWEST_JUDGED
+    yield from _rows(LOAD_S * seeds / FULL, rounds=rounds, probe=share(4000, seeds), judged=judged)
+
+
+def several(seeds: int) -> Iterator[Row]:
+    """The same with several of each process, for less long; times are only told."""
+    found = _rows(LOAD_S / 10 * seeds / FULL, rounds=1, probe=share(1000, seeds), judged=False, workers=SEVERAL)
+    yield from map(of_several, found)
+
+
+def _rows(load_s: float, **how: Any) -> Iterator[Row]:
     try:
-        rounds, judged = min(3, 1 + seeds // 10), seeds >= FEWEST_JUDGED
-        yield from store_away(LOAD_S * seeds / FULL, rounds=rounds, probe=share(4000, seeds), judged=judged)
-        short_s, probe = LOAD_S / 10 * seeds / FULL, share(1000, seeds)
-        yield from map(of_several, store_away(short_s, rounds=1, probe=probe, judged=False, workers=SEVERAL))
+        yield from store_away(load_s, **how)
     except AssertionError as never:
         yield Row("G4", "the store away", 0, wrong=(str(never),))
 
@@ -134,7 +143,7 @@ class Rig:
 
     def __init__(self, directory: Path, upstream: str, workers: int) -> None:
         self._directory = directory
-        self.store = FakeClickHouse(directory / "clickhouse")
+        self.store = FakeClickHouse(directory / "clickhouse", aside=True)
         settings = {
             "upstreams": [{"name": "fake", "base_url": upstream}],
             **processes(workers),

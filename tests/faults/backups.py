@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import subprocess
@@ -17,13 +18,14 @@ import yaml
 
 from tests.e2e.installation import Installation, balanced, eventually
 from tests.faults import stops
+from tests.faults.nursery import Nursery
 from tests.faults.row import Row, share
 from tests.faults.stops import Clients
 
 
 def measure(seeds: int) -> Iterator[Row]:
     """Several of one installation, each restored."""
-    with stops.installed() as site:
+    with contextlib.closing(Nursery()) as nursery, stops.installed(nursery=nursery) as site:
         yield backups(site.start(), share(10, seeds))
 
 
@@ -83,7 +85,7 @@ def _restored(site: Installation, file: Path, directory: Path) -> tuple[Counter[
 
 def elsewhere(site: Installation, directory: Path) -> Installation:
     """The same configuration with another, empty data_dir."""
-    copy = Installation(directory, site.settings)
+    copy = site.another(directory)
     copy.directory.mkdir(parents=True)
     settings = yaml.safe_load((site.directory / "gateway.yaml").read_text("utf-8"))
     settings |= {"data_dir": str(copy.data_dir), "server": {"port": copy.port}}

@@ -116,6 +116,10 @@ class Nursed(Installation):
         super().__init__(directory, settings)
         self._nursery = nursery
 
+    def another(self, directory: Path) -> Nursed:
+        """As ever, of the same nursery."""
+        return Nursed(directory, self.settings, self._nursery)
+
     def _begun(self, arguments: list[str], env: Mapping[str, str]) -> Born:
         self._printed.unlink(missing_ok=True)
         return self._nursery.born(arguments, env, self.directory, self.log_file, self._printed)
