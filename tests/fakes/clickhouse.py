@@ -19,11 +19,9 @@ makes the next ``n`` statements that contain ``match`` fail, and ``GET /_struck`
 from __future__ import annotations
 
 import base64
-import contextlib
 import email.parser
 import email.policy
 import json
-import os
 import re
 import subprocess
 import sys
@@ -225,14 +223,10 @@ def _form(content_type: str, body: bytes) -> dict[str, str]:
 
 
 class FakeClickHouse:
-    """The server as a process of its own. ``stop`` and ``start`` keep port and data.
+    """The server as a process of its own. ``stop`` and ``start`` keep port and data."""
 
-    ``aside``: it gives way to whatever else computes here, as one on another machine does.
-    """
-
-    def __init__(self, path: Path, *, aside: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._aside = aside
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
 
@@ -243,12 +237,7 @@ class FakeClickHouse:
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[2],
-            start_new_session=self._aside,
         )
-        if self._aside:
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, 19)
-            with contextlib.suppress(OSError):  # where Linux shares the processors among sessions
-                Path(f"/proc/{self._process.pid}/autogroup").write_text("19")
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
         return self

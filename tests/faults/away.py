@@ -33,8 +33,6 @@ SHARE = 0.25
 """Of the capacity; so much is asked for a second."""
 WARM_S = 10.0
 ALWAYS = 1_000_000_000
-FEWEST_JUDGED = FULL // 5
-"""Seeds; of a stretch of fewer a 99th percentile says nothing."""
 SLOWER = 1.5
 """How many times a call at the 99th percentile may take what it takes with a healthy store."""
 RAW_AGE_S = 60.0
@@ -93,8 +91,7 @@ def p99_s(sent: Sequence[Sent]) -> float:
 
 def measure(seeds: int) -> Iterator[Row]:
     """A row for each fault, and one for the sums."""
-    rounds, judged = min(3, 1 + seeds // 10), seeds >= FEWEST_JUDGED
-    yield from _rows(LOAD_S * seeds / FULL, rounds=rounds, probe=share(4000, seeds), judged=judged)
+    yield from _rows(LOAD_S * seeds / FULL, rounds=min(3, 1 + seeds // 10), probe=share(4000, seeds))
 
 
 def several(seeds: int) -> Iterator[Row]:
@@ -143,7 +140,7 @@ class Rig:
 
     def __init__(self, directory: Path, upstream: str, workers: int) -> None:
         self._directory = directory
-        self.store = FakeClickHouse(directory / "clickhouse", aside=True)
+        self.store = FakeClickHouse(directory / "clickhouse")
         settings = {
             "upstreams": [{"name": "fake", "base_url": upstream}],
             **processes(workers),

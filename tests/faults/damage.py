@@ -89,12 +89,8 @@ class Made:
 
 
 def measure(seeds: int) -> Iterator[Row]:
-    """Rows of all tries."""
-    yield from tries(share(DAMAGES, seeds), seeds)
-
-
-def tries(count: int, seed: int) -> Iterator[Row]:
     """A row for each kind of file, within this process; then some whole starts; then what several proxies left."""
+    count = share(DAMAGES, seeds)
     with (
         tempfile.TemporaryDirectory(prefix="damage-", dir=_memory()) as name,
         semantic_process() as upstream,
@@ -105,12 +101,12 @@ def tries(count: int, seed: int) -> Iterator[Row]:
         made = make(Path(name) / "made", upstream, server, 1)
         bench = Bench(made, Path(name) / "tries")
         for kind, pattern in KINDS.items():
-            yield bench.row(kind, pattern, max(1, count // len(KINDS)), seed)
-        yield starts(made, max(1, count // 100), seed, Path(name) / "starts", server)
+            yield bench.row(kind, pattern, max(1, count // len(KINDS)), seeds)
+        yield starts(made, max(1, count // 100), seeds, Path(name) / "starts", server)
         made = make(Path(name) / "several", upstream, server, SEVERAL)
         bench = Bench(made, Path(name) / "tries")
-        yield of_several(bench.row("all of these", "*", max(1, count // 10), seed))
-        yield of_several(starts(made, max(1, count // 500), seed, Path(name) / "several_starts", server))
+        yield of_several(bench.row("all of these", "*", max(1, count // 10), seeds))
+        yield of_several(starts(made, max(1, count // 500), seeds, Path(name) / "several_starts", server))
 
 
 def _memory() -> Path | None:

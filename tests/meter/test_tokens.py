@@ -23,45 +23,43 @@ def encodings() -> Encodings:
 
 
 @pytest.fixture
-def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a network nor a disk, and a tiktoken that has not read anything yet."""
+def cut_off(monkeypatch: pytest.MonkeyPatch) -> Encodings:
+    """Made by a process that has neither a network nor a disk from then on, and a tiktoken that has read nothing."""
+    found = Encodings()
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the network or a disk was tried")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr("io.open", refuse)
     monkeypatch.setattr(tiktoken.registry, "ENCODINGS", {})
+    return found
 
 
-def test_vocabularies_need_neither_network_nor_disk(request: pytest.FixtureRequest) -> None:
+def test_vocabularies_need_neither_network_nor_disk(cut_off: Encodings) -> None:
     """They come from the wheel, once; tiktoken is left as it was."""
     before = tiktoken.load.read_file_cached
-    found = Encodings()
-    request.getfixturevalue("nowhere")
-    assert [found.count("hello world", model) for model in ("gpt-4o", "gpt-4")] == [2, 2]
+    assert [cut_off.count("hello world", model) for model in ("gpt-4o", "gpt-4")] == [2, 2]
     assert tiktoken.load.read_file_cached is before
 
 
-@pytest.mark.usefixtures("nowhere")
-def test_a_damaged_vocabulary_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_vocabulary_is_refused(cut_off: Encodings, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the network is not asked for another."""
     whole = gzip.decompress
 
     def damaged(packed: bytes) -> bytes:
         return whole(packed)[:-9]
 
-    found = Encodings()
     monkeypatch.setattr("gateway.meter.tokens.gzip.decompress", damaged)
     with pytest.raises(ValueError, match="o200k_base is damaged"):
-        found.count("hello world", "gpt-4o")
+        cut_off.count("hello world", "gpt-4o")
 
 
-def test_threads_load_a_vocabulary_at_once(nowhere: None) -> None:
+def test_threads_load_a_vocabulary_at_once(cut_off: Encodings) -> None:
     """Whoever comes second does not meet a tiktoken that is half told where to read."""
-    found = Encodings()
     with ThreadPoolExecutor(4) as threads:
-        counted = list(threads.map(lambda model: found.count("hello world", model), ("gpt-4o", "gpt-4") * 4))
+        counted = list(threads.map(lambda model: cut_off.count("hello world", model), ("gpt-4o", "gpt-4") * 4))
     assert counted == [2] * 8
 
 
