@@ -21,6 +21,7 @@ from gateway import ledger
 from gateway.paths import Layout
 from tests.e2e.installation import Installation, balanced, eventually
 from tests.fakes.clickhouse import FakeClickHouse
+from tests.fakes.disk import memory
 from tests.fakes.semantic import semantic_process
 from tests.faults.held import held
 from tests.faults.pace import PRICES, Pace, Sent, cost
@@ -138,9 +139,9 @@ def store_away(
 class Rig:
     """An installation, its upstream and its store."""
 
-    def __init__(self, directory: Path, upstream: str, workers: int) -> None:
+    def __init__(self, directory: Path, store: Path, upstream: str, workers: int) -> None:
         self._directory = directory
-        self.store = FakeClickHouse(directory / "clickhouse")
+        self.store = FakeClickHouse(store)
         settings = {
             "upstreams": [{"name": "fake", "base_url": upstream}],
             **processes(workers),
@@ -155,8 +156,13 @@ class Rig:
     @contextlib.contextmanager
     def started(cls, workers: int) -> Iterator[Rig]:
         """All running, so many of each process, and warm; stopped at the end."""
-        with tempfile.TemporaryDirectory(prefix="away-") as directory, semantic_process() as upstream:
-            rig = cls(Path(directory), upstream, workers)
+        with (
+            tempfile.TemporaryDirectory(prefix="away-") as directory,
+            # A real store is on another machine: what it writes and deletes does not hold up the journal's disk.
+            tempfile.TemporaryDirectory(prefix="away-", dir=memory()) as store,
+            semantic_process() as upstream,
+        ):
+            rig = cls(Path(directory), Path(store) / "clickhouse", upstream, workers)
             try:
                 rig.store.start()
                 rig.gateway.settings["store"] = {"url": rig.store.url("gateway")}

@@ -26,6 +26,7 @@ from gateway.paths import Layout
 from gateway.store import Store, connection
 from gateway.store.repricing import Repricing
 from tests.fakes.clickhouse import FakeClickHouse
+from tests.fakes.disk import memory
 from tests.faults.mortal import PLACES, Ended, Fuse, Verdict, Way, hand_over, judged
 from tests.faults.row import Row
 from tests.faults.sums import Sent, batch
@@ -46,8 +47,7 @@ IMPATIENT_S, PATIENT_S = 1, connection.ANSWER_S
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
     """Processes end here, not machines: waiting for a disk would add time and no proof."""
-    memory = Path("/dev/shm")
-    return tempfile.TemporaryDirectory(prefix="once-", dir=memory if memory.is_dir() else None)
+    return tempfile.TemporaryDirectory(prefix="once-", dir=memory())
 
 
 def embedded(count: int, seed: int) -> Iterator[Row]:

@@ -41,8 +41,10 @@ from gateway.redactor import Watchdog, Worker
 from gateway.redactors import redactor
 from tests.e2e.installation import Installation, eventually
 from tests.fakes.clickhouse import FakeClickHouse
+from tests.fakes.disk import memory
 from tests.fakes.semantic import Plan, semantic_process
 from tests.fakes.shop import Shop
+from tests.faults.nursery import Nursed, Nursery
 from tests.faults.row import SEVERAL, Row, of_several, processes, share
 from tests.journal.makers import KEY, entries_of, entry_id, restarted
 
@@ -92,9 +94,10 @@ def measure(seeds: int) -> Iterator[Row]:
     """A row for each kind of file, within this process; then some whole starts; then what several proxies left."""
     count = share(DAMAGES, seeds)
     with (
-        tempfile.TemporaryDirectory(prefix="damage-", dir=_memory()) as name,
+        tempfile.TemporaryDirectory(prefix="damage-", dir=memory()) as name,
         semantic_process() as upstream,
         contextlib.ExitStack() as ends,
+        contextlib.closing(Nursery()) as nursery,
     ):
         server = FakeClickHouse(Path(name) / "clickhouse").start()
         ends.callback(server.stop)
@@ -102,16 +105,11 @@ def measure(seeds: int) -> Iterator[Row]:
         bench = Bench(made, Path(name) / "tries")
         for kind, pattern in KINDS.items():
             yield bench.row(kind, pattern, max(1, count // len(KINDS)), seeds)
-        yield starts(made, max(1, count // 100), seeds, Path(name) / "starts", server)
+        yield starts(made, max(1, count // 100), seeds, Path(name) / "starts", server, nursery)
         made = make(Path(name) / "several", upstream, server, SEVERAL)
         bench = Bench(made, Path(name) / "tries")
         yield of_several(bench.row("all of these", "*", max(1, count // 10), seeds))
-        yield of_several(starts(made, max(1, count // 500), seeds, Path(name) / "several_starts", server))
-
-
-def _memory() -> Path | None:
-    memory = Path("/dev/shm")
-    return memory if memory.is_dir() else None
+        yield of_several(starts(made, max(1, count // 500), seeds, Path(name) / "several_starts", server, nursery))
 
 
 # -- the data ---------------------------------------------------------------------------------------------------------
@@ -393,13 +391,13 @@ def _struck(content: bytes, rng: random.Random) -> bytes:
 # -- whole starts -----------------------------------------------------------------------------------------------------
 
 
-def starts(made: Made, count: int, seed: int, directory: Path, server: FakeClickHouse) -> Row:
+def starts(made: Made, count: int, seed: int, directory: Path, server: FakeClickHouse, nursery: Nursery) -> Row:
     """``gateway up`` on damaged data: it comes up, new calls are recorded, the undamaged ones are all there once."""
     rng, wrong, lost, doubled, slowest = random.Random(seed), list[str](), 0, 0, 0.0
     for number in range(count):
         struck = damaged(made, "*", rng) + damaged(made, "c*", rng)
         settings = made.settings | {"store": {"url": server.url(f"{directory.name}_{number}")}}
-        gateway = Installation(directory / f"start-{number}", settings)
+        gateway = Nursed(directory / f"start-{number}", settings, nursery)
         shutil.copytree(made.layout.data_dir, gateway.data_dir, ignore=shutil.ignore_patterns("run"))
         for path, content in struck:
             (gateway.data_dir / path.relative_to(made.layout.data_dir)).write_bytes(content)
