@@ -170,33 +170,30 @@ class Passage:
         flight = self.flight
         if not payload.is_eof():
             await self._begin(start)
-        while True:
+        ended = False
+        while not ended:
             flight.deadline = self._clock() + self.idle_s
             data = await answer.read()
             flight.deadline = NEVER
-            if flight.recorded:
-                ended = payload.at_eof()
-                await self._body(self._filtered(data, ended=ended), more=not ended)
-            else:
-                await self._carry(data, answer, start)
-            if payload.at_eof():
-                return
+            ended = payload.at_eof()
+            if not flight.recorded and self._take(data, ended=ended):
+                await self._commit(Ended.COMPLETE)
+                ended = payload.at_eof()  # the terminating chunk may have come meanwhile
+            if not self.started:
+                await self._begin(start)
+            # From here on it is as it was: should the end come while the client is waited for, the next turn sends it.
+            await self._body(self._filtered(data, ended=ended), more=not ended)
 
-    async def _carry(self, data: bytes, answer: Answer, start: Message) -> None:
-        """One piece before, or with, the answer's end."""
+    def _take(self, data: bytes, *, ended: bool) -> bool:
+        """Keep one piece; whether the answer is whole with it."""
         end = -1
         if data:
             if self._marker is not None:
                 end = self._marker.feed(data)
             self.flight.received(data if end < 0 else data[:end], len(data))
-        ended = answer.payload.at_eof()
         if self.watch is not None:
             self.watch.feed(data, ended=ended)
-        if end >= 0 or ended:
-            await self._commit(Ended.COMPLETE)
-            await self._begin(start)
-            ended = answer.payload.at_eof()  # the terminating chunk may have come meanwhile
-        await self._body(self._filtered(data, ended=ended), more=not ended)
+        return end >= 0 or ended
 
     def _filtered(self, data: bytes, *, ended: bool) -> bytes:
         """The piece without the event that only we asked for."""

@@ -29,8 +29,14 @@ from gateway.startup import loaded, loading
 from tests.e2e.installation import Installation, eventually
 
 ROOT = Path(__file__).parents[2]
-LOADED = ("gateway.cli", "gateway.supervise", "gateway.serve", "gateway.redactor", "gateway.work")
-"""None of them keeps anything of where it was loaded, but for metrics, which find their new place after the fork."""
+LOADED = (
+    *("gateway.cli", "gateway.supervise", "gateway.serve", "gateway.redactor", "gateway.work"),
+    *("clickhouse_connect", "numpy", "pyarrow"),
+)
+"""None of them keeps anything of where it was loaded, but for metrics, which find their new place after the fork.
+
+The last are what the embedded store loads when it is opened; itself it starts threads as it is loaded, and may not be.
+"""
 _PR_SET_CHILD_SUBREAPER = 36
 
 

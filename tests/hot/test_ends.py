@@ -6,10 +6,13 @@ import asyncio
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from gateway import forward
+from gateway.cycle import Cycle
 from gateway.raw import Call, Capture, Ended, Part
 from tests.fakes.upstream import completion, stream_of
 from tests.hot.gateway import (
@@ -332,6 +335,64 @@ async def test_what_follows_the_end_is_not_lost(tmp_path: Path) -> None:
         await send(gateway, request("/healthz", method="GET"))  # by its answer the gateway has read the end
         gateway.journal.release()
         assert (await read_answer(reader)).body == stream
+        writer.close()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_is_here_whole_goes_out_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, stream: bool
+) -> None:
+    """Larger than what is handed on at once, and its end has come before its head is looked at."""
+    monkeypatch.setattr(forward, "PIECE_BYTES", 20)
+    body = b"".join(stream_of(usage=False)) if stream else completion()
+    kind, framing = ("text/event-stream", b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n")
+    if not stream:
+        kind, framing = ("application/json", b"content-length: %d\r\n\r\n%b")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n".encode() + framing % (len(body), body))
+        await reader.read()
+
+    async with answering(serve) as url, running(tmp_path, upstream={"base_url": url}) as gateway:
+        answer = await send(gateway, request(CHAT, chat(stream=stream)))
+        assert (answer.status, answer.body, answer.whole) == (200, body, True)
+        [call] = gateway.journal.calls
+        assert (call.reply.status, call.reply.ended) == (200, Ended.COMPLETE)
+
+
+async def test_an_end_that_comes_while_the_client_is_waited_for_goes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The terminating chunk comes alone, while the last piece waits for a client that does not keep up."""
+    waits, go, keeps_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    at_once = Cycle.send
+
+    async def slowly(cycle: Cycle, message: Any) -> None:
+        if message.get("more_body"):
+            waits.set()
+            await keeps_up.wait()
+        await at_once(cycle, message)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write(head + b"%x\r\n%b\r\n" % (len(completion()), completion()))
+        await go.wait()
+        writer.write(b"0\r\n\r\n")
+        await reader.read()
+
+    monkeypatch.setattr(Cycle, "send", slowly)
+    async with answering(serve) as url, running(tmp_path, upstream={"base_url": url}) as gateway:
+        reader, writer = await connect(gateway)
+        writer.write(request(CHAT, chat()))
+        await waits.wait()
+        go.set()
+        await send(gateway, request("/healthz", method="GET"))  # by its answer the gateway has read the end
+        keeps_up.set()
+        answer = await read_answer(reader)
+        assert (answer.body, answer.whole) == (completion(), True)
+        assert gateway.journal.calls[0].reply.ended is Ended.COMPLETE
         writer.close()
 
 
