@@ -10,16 +10,19 @@ import contextlib
 import itertools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway import forward
+from gateway.cycle import Cycle
 from gateway.raw import Capture
 from gateway.wire import parse
 from tests.fakes.journal import MemoryJournal
@@ -126,6 +129,18 @@ async def _run(tmp_path: Path, ready: Future[Site], stop: asyncio.Event) -> None
         await stop.wait()
 
 
+def _slowly(turns: int) -> Callable[[Cycle, Any], Awaitable[None]]:
+    """``Cycle.send`` as a client that lets so many turns of the loop pass would have it."""
+    at_once = Cycle.send
+
+    async def send(cycle: Cycle, message: Any) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await at_once(cycle, message)
+
+    return send
+
+
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     """The same bytes in pieces."""
     marks = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
@@ -171,6 +186,8 @@ PATHS = st.sampled_from(["/v1/chat/completions", "/v1/responses", "/v1/files", "
     framing=st.sampled_from(["length", "chunked", "close"]),
     places=PLACES,
     turns=st.integers(0, 3),
+    at_once=st.sampled_from([1, 7, forward.PIECE_BYTES]),
+    waits=st.integers(0, 3),
 )
 def test_an_answer_comes_out_as_it_went_in(
     site: Site,
@@ -182,8 +199,12 @@ def test_an_answer_comes_out_as_it_went_in(
     framing: str,
     places: list[int],
     turns: int,
+    at_once: int,
+    waits: int,
 ) -> None:
-    """Status and every byte; and what was kept is parsed without complaint."""
+    """Status and every byte, also of more than is handed on at once, and to a client that is waited for before each
+    piece; and what was kept is parsed without complaint.
+    """
     lines = [f"HTTP/1.1 {status} Whatever", "X-Odd:  Kept ", "Connection: close"]
     lines += [f"Content-Type: {kind}"] if kind else []
     lines += [f"Content-Encoding: {coding}"] if coding else []
@@ -191,9 +212,10 @@ def test_an_answer_comes_out_as_it_went_in(
     lines += ["Transfer-Encoding: chunked"] if framing == "chunked" else []
     sent = chunked(cut(body, places)) if framing == "chunked" else body
     head = "\r\n".join([*lines, "", ""]).encode()
-    site.script.pieces, site.script.turns = [head, *cut(sent, places)], turns
+    site.script.pieces, site.script.turns = cut(head + sent, places), turns
     seen = len(site.journal.calls)
-    told, headers, came = site.ask([_request(path, b'{"model":"m"}')])
+    with mock.patch.object(forward, "PIECE_BYTES", at_once), mock.patch.object(Cycle, "send", _slowly(waits)):
+        told, headers, came = site.ask([_request(path, b'{"model":"m"}')])
     assert (told, came) == (status, body)
     assert b"\r\nx-odd: Kept\r\n" in headers
     (whole,) = site.journal.calls[seen:]
