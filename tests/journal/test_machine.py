@@ -69,8 +69,11 @@ class Damage:
     def __init__(self, place: float, bit: int, kind: str) -> None:
         self._place, self._bit, self._kind = place, bit, kind
 
-    def strike(self, path: Path) -> None:
-        """A bit flipped, perhaps before the checksum was made of it, or the tail cut off."""
+    def strike(self, path: Path, flipped: set[tuple[str, int, int]]) -> None:
+        """A bit flipped, perhaps before the checksum was made of it, or the tail cut off.
+
+        What was ``flipped`` before stays so: flipped back, a call that is counted as lost would be there again.
+        """
         content = bytearray(path.read_bytes())
         if not content:
             return
@@ -80,6 +83,10 @@ class Damage:
             return
         if self._kind == "mended":
             place = max(place, min(HEADER_BYTES, len(content) - 1))
+        number = path.name.partition(".")[0].partition("-")[0]  # that of a segment is the same under all its names
+        if (number, place, self._bit) in flipped:
+            return
+        flipped.add((number, place, self._bit))
         content[place] ^= 1 << self._bit
         if self._kind == "mended" and path.suffix in {".seg", ".open", ".live"}:
             _mend(content, path.read_bytes(), place)
@@ -114,6 +121,7 @@ class Pipeline(RuleBasedStateMachine):
         """Refused, or cut off, while the live log held their beginning: shed, or kept as killed."""
         self.damaged: set[str] = set()
         """Lay in a file when it was damaged."""
+        self.flipped: set[tuple[str, int, int]] = set()
         self.blurred = False
         """A live log was damaged: a call that had ended may be counted a second time, though it is stored once."""
         self.runner = asyncio.Runner()
@@ -281,7 +289,7 @@ class Pipeline(RuleBasedStateMachine):
         """What lies in it may be gone."""
         self.damaged.update(ids_within(path))
         self.blurred = self.blurred or path.suffix == ".live"
-        damage.strike(path)
+        damage.strike(path, self.flipped)
 
     # -- redactors ------------------------------------------------------------------------------------------------
 
