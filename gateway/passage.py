@@ -181,7 +181,7 @@ class Passage:
                 ended = payload.at_eof()  # the terminating chunk may have come meanwhile
             if not self.started:
                 await self._begin(start)
-            # From here on it is as it was: should the end come while the client is waited for, the next turn sends it.
+            # ``ended`` says what the client is told: an end that comes while it is waited for is the next turn's.
             await self._body(self._filtered(data, ended=ended), more=not ended)
 
     def _take(self, data: bytes, *, ended: bool) -> bool:

@@ -35,7 +35,8 @@ LOADED = (
 )
 """None of them keeps anything of where it was loaded, but for metrics, which find their new place after the fork.
 
-The last are what the embedded store loads when it is opened; itself it starts threads as it is loaded, and may not be.
+The last are what the embedded store loads beside itself. chDB is not among them: it starts threads as it is loaded, and
+no fork takes those along.
 """
 _PR_SET_CHILD_SUBREAPER = 36
 

@@ -34,6 +34,7 @@ from gateway.model import Clean, Record
 from gateway.outbox import Batch
 from gateway.paths import Layout
 from gateway.raw import Whole
+from tests.fakes.disk import memory
 from tests.fakes.shop import Shop
 from tests.faults.mortal import Ended, Fuse, MortalBatch, MortalControl, MortalOutbox
 from tests.journal import victim
@@ -52,8 +53,6 @@ from tests.journal.makers import (
     whole,
 )
 
-MEMORY = Path("/dev/shm")
-"""Processes are killed here, not machines: waiting for a disk would add time and no proof."""
 AT_REST = ("*.seg", "*.spent", "*.batch", "*.tmp")
 BEING_WRITTEN = ("*.open", "*.live")
 
@@ -113,7 +112,8 @@ class Pipeline(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.root = Path(tempfile.mkdtemp(prefix="pipeline-", dir=MEMORY if MEMORY.is_dir() else None))
+        # Processes are killed here, not machines: waiting for a disk would add time and no proof.
+        self.root = Path(tempfile.mkdtemp(prefix="pipeline-", dir=memory()))
         # On a busy machine a disk would come too late for somebody, and the same story would end in another way.
         self.patience = mock.patch.object(writing, "UNSYNCED_AFTER_S", 60.0)
         self.patience.start()
@@ -122,6 +122,7 @@ class Pipeline(RuleBasedStateMachine):
         self.damaged: set[str] = set()
         """Lay in a file when it was damaged."""
         self.flipped: set[tuple[str, int, int]] = set()
+        """Which file, which byte, which bit."""
         self.blurred = False
         """A live log was damaged: a call that had ended may be counted a second time, though it is stored once."""
         self.runner = asyncio.Runner()
