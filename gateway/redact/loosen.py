@@ -42,6 +42,7 @@ class Piece:
     bits: float
 
 
+@cache
 def core(pattern: re.Pattern[str]) -> Piece:
     """A piece that every match of a pattern contains, or touches with its ends."""
     best = _best(_parsed(pattern))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import json
 import os
@@ -31,12 +32,12 @@ from tests.e2e.installation import Installation, eventually
 ROOT = Path(__file__).parents[2]
 LOADED = (
     *("gateway.cli", "gateway.supervise", "gateway.serve", "gateway.redactor", "gateway.work"),
-    *("clickhouse_connect", "numpy", "pyarrow"),
+    *("clickhouse_connect", "numpy", "pyarrow", "pydantic.v1"),
 )
 """None of them keeps anything of where it was loaded, but for metrics, which find their new place after the fork.
 
-The last are what the embedded store loads beside itself. chDB is not among them: it starts threads as it is loaded, and
-no fork takes those along.
+The last are what the embedded store and FastAPI load once they are used. chDB is not among them: it starts threads as
+it is loaded, and no fork takes those along.
 """
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -166,12 +167,17 @@ def main() -> None:
 
 
 def _warm() -> None:
-    """Do once what gives every redactor the same: patterns compiled and taken apart, prices and vocabularies read."""
+    """Do once what gives the same everywhere: commands built, patterns taken apart, prices and vocabularies read."""
+    import typer.main
+
+    from gateway.cli import app
     from gateway.config import Redact
     from gateway.identity import Pseudonyms
     from gateway.meter import Meter
     from gateway.redactors import redactor
 
+    typer.main.get_command = functools.cache(typer.main.get_command)
+    typer.main.get_command(app)
     redactor("fast", Redact(profile="fast"), Pseudonyms(bytes(32)))
     Meter({}).load()
 

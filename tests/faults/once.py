@@ -26,7 +26,7 @@ from tests.faults.row import Row, share
 
 ROOT = Path(__file__).parents[2]
 AT_A_TIME = 2
-BATCHES, KILLS, EXAMPLES = 500, 16, 500
+BATCHES, KILLS, EXAMPLES = 500, 16, 300
 """The first two for each of the two stores."""
 
 SCENARIOS: Mapping[str, tuple[str, str, int]] = {
