@@ -41,7 +41,8 @@ SIDE_BY_SIDE = (
     "away.several",
     "backups",
 )
-"""Two at a time: processes that start and calls that wait go well together. The longest begin."""
+LANES = 3
+"""So many of them at a time: more than cores, since they wait for much. The longest begin."""
 PARTS = (ALONE, *SIDE_BY_SIDE)
 """Modules of this package, each with a ``measure`` or what is named after the point."""
 FILES = 65_536
@@ -72,7 +73,7 @@ def every_part(seeds: int) -> list[Row]:
     """All rows, each part in a process of its own, printed as they are known and given in the order of the promises."""
     found: dict[str, list[Row]] = {part: [] for part in PARTS}
     stopped = threading.Event()
-    with contextlib.ExitStack() as ends, ThreadPoolExecutor(2) as lanes:
+    with contextlib.ExitStack() as ends, ThreadPoolExecutor(LANES) as lanes:
 
         def run(part: str) -> None:
             if stopped.is_set():

@@ -30,6 +30,7 @@ import yaml
 from gateway import ledger, mark
 from gateway.paths import Layout
 from tests.e2e.installation import ADMIN_TOKEN, Installation, balanced, eventually
+from tests.fakes.disk import memory
 from tests.fakes.semantic import Plan, semantic
 from tests.faults.client import Got, ask
 from tests.faults.nursery import Born, Nursed, Nursery
@@ -102,11 +103,11 @@ class Apart(Nursed):
 
 
 @contextmanager
-def apart(more: Mapping[str, Any] | None = None) -> Iterator[Apart]:
-    """An installation in pieces before an upstream."""
+def apart(more: Mapping[str, Any] | None = None, disk: Path | None = None) -> Iterator[Apart]:
+    """An installation in pieces before an upstream, its files on a ``disk`` or on the usual one."""
     with (
         semantic() as upstream,
-        tempfile.TemporaryDirectory() as directory,
+        tempfile.TemporaryDirectory(prefix="kills-", dir=disk) as directory,
         contextlib.closing(Nursery()) as nursery,
     ):
         settings: dict[str, Any] = {
@@ -136,7 +137,9 @@ def at_places(times: int, seed: int, places: Mapping[str, Sequence[str]] = PLACE
     """
     wrong: list[str] = []
     kills: Counter[str] = Counter()
-    with apart({"server": {"workers": 2}, "journal": {"rotate_after": ROTATE_S}}) as site:
+    settings = {"server": {"workers": 2}, "journal": {"rotate_after": ROTATE_S}}
+    # Processes are killed here, not machines: waiting for a disk would add time and no proof.
+    with apart(settings, memory()) as site:
         shares = [(role, 0, [*places[role]] * times) for role in places if role != "serve"]
         deaths = [*places["serve"]] * times
         shares += [("serve", index, deaths[index::2]) for index in range(2)]
@@ -400,7 +403,7 @@ def every_length(stride: int) -> Row:
     """A segment cut at every ``stride``-th length: all that had been told durable by then is found, each once."""
     wrong: list[str] = []
     lost = runs = 0
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(prefix="kills-", dir=memory()) as directory:
         made = Layout(Path(directory) / "made")
         sizes = asyncio.run(_sizes(Layout(Path(directory) / "first"), made))
         (segment,) = (made.journal / SERVE).glob("*.open")

@@ -93,7 +93,7 @@ def measure(seeds: int) -> Iterator[Row]:
     with installed() as site:
         yield reloads(site.start(), share(25, seeds))
     with installed(SEVERAL) as site:
-        yield of_several(stops(site, share(10, seeds)))
+        yield of_several(stops(site, share(5, seeds)))
     with installed(SEVERAL) as site:
         yield of_several(reloads(site.start(), share(5, seeds)))
 
