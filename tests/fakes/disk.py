@@ -14,7 +14,10 @@ ENOUGH = 1 << 30
 
 
 def memory() -> Path | None:
-    """The folder for files that no disk is to be waited for; ``None``, the usual one, where there is not enough."""
+    """The folder for files that no disk is to be waited for; ``None``, the usual one, where there is not enough.
+
+    Where processes are killed and not machines, waiting for a disk adds time and no proof.
+    """
     found = Path("/dev/shm")
     return found if found.is_dir() and shutil.disk_usage(found).free >= ENOUGH else None
 

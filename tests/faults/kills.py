@@ -138,7 +138,6 @@ def at_places(times: int, seed: int, places: Mapping[str, Sequence[str]] = PLACE
     wrong: list[str] = []
     kills: Counter[str] = Counter()
     settings = {"server": {"workers": 2}, "journal": {"rotate_after": ROTATE_S}}
-    # Processes are killed here, not machines: waiting for a disk would add time and no proof.
     with apart(settings, memory()) as site:
         shares = [(role, 0, [*places[role]] * times) for role in places if role != "serve"]
         deaths = [*places["serve"]] * times

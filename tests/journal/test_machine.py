@@ -112,7 +112,6 @@ class Pipeline(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        # Processes are killed here, not machines: waiting for a disk would add time and no proof.
         self.root = Path(tempfile.mkdtemp(prefix="pipeline-", dir=memory()))
         # On a busy machine a disk would come too late for somebody, and the same story would end in another way.
         self.patience = mock.patch.object(writing, "UNSYNCED_AFTER_S", 60.0)
